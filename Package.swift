@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target that a user links: the strictest the compiler offers.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+/// Tools and tests relax memory safety only.
+let relaxed: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "turbidite",
+  products: [
+    .library(name: "Turbidite", targets: ["Turbidite"]),
+    .executable(name: "turbidite", targets: ["TurbiditeCLI"]),
+  ],
+  dependencies: [
+    // Used by the command alone: a client of the library clones it and compiles none of it.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(
+      name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "CTurbiditeShims"),
+    .target(
+      name: "TurbiditeSystem", dependencies: ["CTurbiditeShims"], swiftSettings: strict),
+    .target(
+      name: "TurbiditeEngine",
+      dependencies: ["TurbiditeSystem", "CTurbiditeShims", "CLZ4", "CXXHash"],
+      swiftSettings: strict),
+    .target(
+      name: "Turbidite", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "TurbiditeCLI",
+      dependencies: [
+        "Turbidite",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
+    .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
+    .testTarget(
+      name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem"], swiftSettings: relaxed),
+    .testTarget(
+      name: "TurbiditeEngineTests", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
+      swiftSettings: relaxed),
+    .testTarget(
+      name: "TurbiditeTests", dependencies: ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
+      swiftSettings: relaxed),
+    .testTarget(
+      name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),
+    .testTarget(name: "TidyTests", dependencies: ["Tidy"], swiftSettings: relaxed),
+  ],
+  swiftLanguageModes: [.v6]
+)

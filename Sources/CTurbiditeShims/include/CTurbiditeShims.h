@@ -1,0 +1,78 @@
+// What Swift cannot spell: system calls that `import Glibc` does not show.
+#ifndef C_TURBIDITE_SHIMS_H
+#define C_TURBIDITE_SHIMS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/futex.h>
+#include <linux/openat2.h>
+
+/// Opens `path` below `directory`, following no symbolic link and never leaving it.
+/// Falls back to openat with O_NOFOLLOW where the kernel has no openat2 (before 5.6).
+static inline int turbidite_open_beneath(int directory, const char *path, int flags, int mode) {
+  struct open_how how;
+  memset(&how, 0, sizeof how);
+  how.flags = (uint64_t)flags;
+  how.mode = (flags & O_CREAT) ? (uint64_t)mode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  int descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+  if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) {
+    descriptor = openat(directory, path, flags | O_NOFOLLOW, mode);
+  }
+  return descriptor;
+}
+
+/// Reserves space and extends the file; bytes read as zeros. Returns 0 or -1 with errno.
+static inline int turbidite_allocate(int descriptor, int64_t offset, int64_t count) {
+  return fallocate(descriptor, 0, (off_t)offset, (off_t)count);
+}
+
+/// Lock of an open file description on [start, start + count); type is F_RDLCK, F_WRLCK or F_UNLCK.
+static inline int turbidite_lock(int descriptor, int type, int64_t start, int64_t count) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = (short)type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = (off_t)start;
+  lock.l_len = (off_t)count;
+  return fcntl(descriptor, F_OFD_SETLK, &lock);
+}
+
+/// 1 when another open file description holds a lock in the way of an exclusive one, 0 when none
+/// does, -1 with errno.
+static inline int turbidite_lock_conflicts(int descriptor, int64_t start, int64_t count) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = (off_t)start;
+  lock.l_len = (off_t)count;
+  if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return -1;
+  return lock.l_type != F_UNLCK;
+}
+
+/// The text of an errno; GNU strerror_r, which may return a constant instead of `buffer`.
+static inline const char *turbidite_strerror(int code, char *buffer, size_t count) {
+  return strerror_r(code, buffer, count);
+}
+
+/// Sleeps while `*word == expected`, at most `nanoseconds` (negative: without limit).
+static inline void turbidite_futex_wait(const void *word, uint32_t expected, int64_t nanoseconds) {
+  struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nanoseconds < 0 ? NULL : &limit, NULL, 0);
+}
+
+/// Wakes up to `count` sleepers on `word`.
+static inline void turbidite_futex_wake(const void *word, int count) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+#endif

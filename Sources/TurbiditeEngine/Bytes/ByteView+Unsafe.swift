@@ -1,0 +1,205 @@
+// ByteView — a borrowed run of bytes whose owner the reader keeps alive.
+//
+// Room:    Engine/Bytes.
+// Limits:  Bounds are always checked. Lifetime is not: a view is valid as long as the memory it
+//          was made from, and each type that hands one out says how long that is.
+
+import CXXHash
+import TurbiditeSystem
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A pointer and a count that never reads outside its bounds.
+///
+/// The engine's keys and values live in arenas, blocks and buffers that outlive a single call, so a
+/// non-escaping `RawSpan` cannot describe them. A view is that description: trivial to copy, free of
+/// reference counts, checked at its ends.
+///
+/// Safe: every access below checks its range against `count`, and `init` is the only unsafe door.
+@safe
+struct ByteView: @unchecked Sendable {
+  /// The first byte. Never dangling while the owner lives; points at `emptyByte` when empty.
+  let start: UnsafeRawPointer
+  /// The bytes in view.
+  let count: Int
+
+  /// A view of `count` bytes at `start`, which must stay valid as long as the view is used.
+  @unsafe
+  init(_ start: UnsafeRawPointer, count: Int) {
+    assert(count >= 0)
+    unsafe self.start = start
+    self.count = count
+  }
+
+  /// A view of nothing.
+  static let empty = unsafe ByteView(UnsafeRawPointer(bitPattern: 8).unsafelyUnwrapped, count: 0)
+
+  var isEmpty: Bool { count == 0 }
+
+  subscript(index: Int) -> UInt8 {
+    precondition(UInt(bitPattern: index) < UInt(bitPattern: count))
+    return unsafe start.load(fromByteOffset: index, as: UInt8.self)
+  }
+
+  /// The bytes `[from, from + length)`.
+  func slice(_ from: Int, _ length: Int) -> ByteView {
+    precondition(from >= 0)
+    precondition(length >= 0)
+    precondition(from <= count &- length)
+    return unsafe ByteView(start + from, count: length)
+  }
+
+  /// Little-endian integer at `offset`.
+  func load<Value: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Value.Type) -> Value {
+    precondition(offset >= 0)
+    precondition(offset <= count &- MemoryLayout<Value>.size)
+    return Value(
+      littleEndian: unsafe start.loadUnaligned(fromByteOffset: offset, as: Value.self))
+  }
+
+  /// The eight bytes from `offset` on as a big-endian integer, padded with zeros: comparing two of
+  /// these compares the bytes. Equal ones say nothing about what follows, nor about the padding.
+  func prefix(at offset: Int = 0) -> UInt64 {
+    let available = count &- offset
+    if available >= 8 {
+      return UInt64(
+        bigEndian: unsafe start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
+    if available <= 0 { return 0 }
+    var value: UInt64 = 0
+    var index = offset
+    while index < count {
+      value = value << 8 | UInt64(unsafe start.load(fromByteOffset: index, as: UInt8.self))
+      index &+= 1
+    }
+    return value << UInt64(8 &* (8 &- available))
+  }
+
+  /// Bytewise order: negative, zero or positive; a proper prefix comes first.
+  func compare(_ other: ByteView) -> Int {
+    let shared = min(count, other.count)
+    let order = unsafe Int(memcmp(start, other.start, shared))
+    return order != 0 ? order : count &- other.count
+  }
+
+  func isEqual(to other: ByteView) -> Bool {
+    unsafe count == other.count && memcmp(start, other.start, count) == 0
+  }
+
+  func hasPrefix(_ other: ByteView) -> Bool {
+    unsafe count >= other.count && memcmp(start, other.start, other.count) == 0
+  }
+
+  /// The number of leading bytes that both share.
+  func sharedPrefixCount(_ other: ByteView) -> Int {
+    let limit = min(count, other.count)
+    var index = 0
+    while index &+ 8 <= limit {
+      let mine = unsafe start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+      let theirs = unsafe other.start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+      let difference = mine ^ theirs
+      if difference != 0 {
+        return index &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8
+      }
+      index &+= 8
+    }
+    while index < limit {
+      if unsafe start.load(fromByteOffset: index, as: UInt8.self)
+        != other.start.load(fromByteOffset: index, as: UInt8.self)
+      {
+        return index
+      }
+      index &+= 1
+    }
+    return index
+  }
+
+  /// XXH3-64 of the bytes.
+  func hash(seed: UInt64 = 0) -> UInt64 {
+    unsafe turbidite_xxh3(start, count, seed)
+  }
+
+  /// An owned copy.
+  func bytes() -> [UInt8] {
+    unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
+  }
+
+  /// The bytes as a span, valid as long as the owner of the view.
+  var span: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span = unsafe RawSpan(_unsafeStart: start, byteCount: count)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Copies all bytes to `target`, which must have room for `count`.
+  @unsafe
+  func copy(to target: UnsafeMutableRawPointer) {
+    unsafe memcpy(target, start, count)
+  }
+}
+
+extension [UInt8] {
+  /// Lends the bytes as a view for the duration of `body`.
+  @inline(__always)
+  func withView<Result: ~Copyable, Failure: Error>(
+    _ body: (ByteView) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // Safe: the view does not leave `body`, and the array's storage stays for its duration.
+    try unsafe span.withUnsafeBufferPointer { (elements) throws(Failure) -> Result in
+      guard let base = elements.baseAddress else { return try body(.empty) }
+      return try unsafe body(ByteView(UnsafeRawPointer(base), count: elements.count))
+    }
+  }
+
+  /// Appends what a view shows.
+  mutating func append(_ view: ByteView) {
+    // Safe: the view's bounds are its own invariant; the bytes are copied before this returns.
+    unsafe append(contentsOf: UnsafeRawBufferPointer(start: view.start, count: view.count))
+  }
+}
+
+extension RawSpan {
+  /// Lends the bytes as a view for the duration of `body`.
+  func withView<Result: ~Copyable, Failure: Error>(
+    _ body: (ByteView) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // Safe: as above.
+    try unsafe withUnsafeBytes { (bytes) throws(Failure) -> Result in
+      guard let base = bytes.baseAddress else { return try body(.empty) }
+      return try unsafe body(ByteView(base, count: bytes.count))
+    }
+  }
+}
+
+/// A block of memory that owns its bytes and lends views of them for as long as it lives.
+///
+/// Memory comes from `malloc`, because a failed Swift allocation stops the process: here it is nil.
+///
+/// Safe: the memory is freed in `deinit` only; writing is for the maker, before it is shared.
+@safe
+final class OwnedBuffer: @unchecked Sendable {
+  /// The memory. Written only before the buffer is handed to a second thread.
+  let start: UnsafeMutableRawPointer
+  let count: Int
+
+  init?(count: Int) {
+    guard let memory = unsafe malloc(max(count, 1)) else { return nil }
+    unsafe start = memory
+    self.count = count
+  }
+
+  /// A copy of `view`, or nil when memory is short.
+  convenience init?(copying view: ByteView) {
+    self.init(count: view.count)
+    unsafe view.copy(to: start)
+  }
+
+  deinit { unsafe free(start) }
+
+  /// All bytes; valid while this object lives.
+  var view: ByteView { unsafe ByteView(start, count: count) }
+}

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct TurbiditeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "turbidite")
+}
