@@ -49,6 +49,9 @@ extension SystemError {
 
   /// The file or directory does not exist.
   package var isAbsent: Bool { code == ENOENT }
+
+  /// What was to be a directory is something else.
+  package var isNotDirectory: Bool { code == ENOTDIR }
 }
 
 /// What the system says of an `errno`.
@@ -61,4 +64,9 @@ package func systemMessage(_ code: Int32) -> String {
     return unsafe String(cString: message)
   }
   return text
+}
+
+/// The processors that this process may use; at least 1.
+package func processorCount() -> Int {
+  max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 }

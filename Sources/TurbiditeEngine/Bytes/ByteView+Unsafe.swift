@@ -162,6 +162,18 @@ extension [UInt8] {
   }
 }
 
+extension Span<UInt8> {
+  /// The elements as raw bytes.
+  var rawBytes: RawSpan {
+    @_lifetime(copy self)
+    get {
+      // Safe: every byte of initialised UInt8 elements is initialised.
+      let raw = unsafe bytes
+      return unsafe _overrideLifetime(raw, copying: self)
+    }
+  }
+}
+
 extension RawSpan {
   /// Lends the bytes as a view for the duration of `body`.
   func withView<Result: ~Copyable, Failure: Error>(
@@ -199,6 +211,13 @@ final class OwnedBuffer: @unchecked Sendable {
   }
 
   deinit { unsafe free(start) }
+
+  /// Replaces the first bytes by those of `view`, and shows them. For a buffer of one thread.
+  func overwrite(with view: ByteView) -> ByteView {
+    precondition(view.count <= count)
+    unsafe view.copy(to: start)
+    return self.view.slice(0, view.count)
+  }
 
   /// All bytes; valid while this object lives.
   var view: ByteView { unsafe ByteView(start, count: count) }

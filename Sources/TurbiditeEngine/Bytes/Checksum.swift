@@ -5,12 +5,12 @@
 // Source:  XXH3 (Yann Collet, xxHash 0.8, doc/xxhash_spec.md).
 
 /// Sixteen random bytes drawn when a store is created.
-struct StoreID: Sendable, Hashable {
-  var high: UInt64
-  var low: UInt64
+package struct StoreID: Sendable, Hashable {
+  package var high: UInt64
+  package var low: UInt64
 
   /// As 32 lower-case hexadecimal digits.
-  var hexadecimal: String {
+  package var hexadecimal: String {
     func digits(_ value: UInt64) -> String {
       let text = String(value, radix: 16)
       return String(repeating: "0", count: 16 - text.count) + text

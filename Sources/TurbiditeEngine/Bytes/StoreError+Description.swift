@@ -2,7 +2,7 @@
 //
 // Room:    Engine/Bytes.
 
-import TurbiditeSystem
+package import TurbiditeSystem
 
 extension StoreError: CustomStringConvertible {
   /// One sentence for a person.
@@ -36,7 +36,7 @@ extension StoreError: CustomStringConvertible {
 
 extension StoreError {
   /// The wide error for a system call that failed outside a sync.
-  init(_ error: SystemError) {
+  package init(_ error: SystemError) {
     switch error.cause {
     case .space:
       self = .outOfSpace(operation: error.operation, path: error.path, code: error.code)

@@ -1,0 +1,54 @@
+// Batch — changes that land together or not at all.
+//
+// Room:    Turbidite/Store.
+
+internal import TurbiditeEngine
+
+extension Store {
+  /// Changes over any keys, shards and keyspaces, applied in order and as one.
+  ///
+  /// A batch is committed once, or never: it cannot be copied. At most 256 MiB. Arguments outside
+  /// their limits are remembered and thrown by the commit, before anything is written.
+  public struct Batch: ~Copyable, Sendable {
+    var encoded = EncodedBatch()
+    var failure: StoreError?
+
+    /// An empty batch.
+    public init() {}
+
+    /// The number of changes.
+    public var count: Int { encoded.entryCount }
+
+    /// The bytes that the batch will take in the log, without its frame.
+    public var byteCount: Int { encoded.bytes.count }
+
+    /// Sets `key` to `value`.
+    public mutating func put(_ key: Bytes, _ value: Bytes, in keyspace: Keyspace = .default) {
+      put(key: key.array.span.rawBytes, value: value.array.span.rawBytes, in: keyspace)
+    }
+
+    /// Sets the key in one span to the value in the other; both are copied.
+    public mutating func put(key: RawSpan, value: RawSpan, in keyspace: Keyspace = .default) {
+      note(encoded.put(keyspace: keyspace.state?.id ?? 0, key: key, value: value))
+    }
+
+    /// Removes `key`; an absent one is no error.
+    public mutating func delete(_ key: Bytes, in keyspace: Keyspace = .default) {
+      note(encoded.delete(keyspace: keyspace.state?.id ?? 0, key: key.array.span.rawBytes))
+    }
+
+    /// Removes every key in `range`, at a cost that does not depend on how many there are.
+    public mutating func deleteRange(_ range: KeyRange, in keyspace: Keyspace = .default) {
+      // Without an end the range goes past every key there can be.
+      let end = range.to?.array ?? [UInt8](repeating: 0xff, count: EncodedBatch.maximumKeyByteCount)
+      let from = range.from?.array ?? []
+      note(
+        encoded.deleteRange(
+          keyspace: keyspace.state?.id ?? 0, from: from.span.rawBytes, to: end.span.rawBytes))
+    }
+
+    private mutating func note(_ error: StoreError?) {
+      if failure == nil { failure = error }
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// Options — the decisions that one value cannot take for every user.
+//
+// Room:    Turbidite/Store. At most twelve; each says why it exists.
+
+internal import TurbiditeEngine
+
+extension Store {
+  /// How a store is opened.
+  public enum Mode: Sendable, Hashable {
+    /// For writing; it is created when there is none.
+    case openOrCreate
+    /// For writing; there must be none yet.
+    case create
+    /// For writing; it must exist.
+    case existing
+    /// For reading, beside a writer in another process if there is one. Never writes a byte.
+    case readOnly
+  }
+
+  /// Sizes of a store. Only ``shardCount`` is kept in it; the others count from open to close.
+  public struct Options: Sendable, Hashable {
+    /// The number of shards of a new store: 1 to 4096; nil means one a processor, 2 to 16.
+    ///
+    /// More shards let more compactions run at once; each adds sources to an ordered scan. An
+    /// existing store keeps its count, and a different one asked for here is an error.
+    public var shardCount: Int?
+
+    /// Memory for memtables, block cache, indexes and filters together: 1 MiB to 1 TiB.
+    ///
+    /// The default of 256 MiB holds ten million records' indexes and filters and two memtables a
+    /// shard beside a cache; the benchmark `memory` prints what a load of them takes.
+    public var memoryBudgetByteCount = 256 << 20
+
+    /// A memtable of this size is written to a table: 64 KiB to 1 GiB, at most a quarter of the
+    /// budget. Larger ones merge more overwrites in memory and make fewer tables.
+    public var memtableByteCount = 16 << 20
+
+    /// Bytes of keys and values in a block before compression: 256 to 1 MiB.
+    ///
+    /// Measured in a prototype: point reads from 4 KiB blocks take 0.7 of the time of 16 KiB ones;
+    /// larger blocks compress better.
+    public var blockByteCount = 4 << 10
+
+    /// A table that a compaction writes ends at about this many bytes on disk: 64 KiB to 1 GiB.
+    public var tableByteCount = 16 << 20
+
+    /// The commit log may hold this much before trees are flushed for its sake: 256 KiB to 16 GiB.
+    /// It bounds the time to open after a crash; the benchmark `reopen` prints it.
+    public var logByteCount = 128 << 20
+
+    /// Whether blocks are compressed with LZ4 where that saves an eighth. Off suits values that are
+    /// compressed already.
+    public var compresses = true
+
+    /// Bits of Bloom filter a key: 0 (none) to 32. Ten let one absent key in a hundred through.
+    public var filterBitsPerKey = 10
+
+    /// Tables that may be open at once: 8 to 65,536; each is one file handle.
+    public var maximumOpenTableCount = 512
+
+    /// Threads for flushes and compactions: 1 to 64; nil means one a processor, at most 4.
+    public var backgroundThreadCount: Int?
+
+    /// The defaults.
+    public init() {}
+
+    /// The defaults with a number of shards.
+    public init(shardCount: Int) { self.shardCount = shardCount }
+  }
+}
+
+extension Store.Options {
+  /// Throws when a value is outside its range.
+  func validate() throws(StoreError) {
+    func require(_ range: ClosedRange<Int>, _ value: Int, _ name: String) throws(StoreError) {
+      guard range.contains(value) else {
+        throw .invalidArgument(
+          "option \(name) is \(value); it may be \(range.lowerBound) to \(range.upperBound)")
+      }
+    }
+    if let shardCount { try require(1...4096, shardCount, "shardCount") }
+    if let count = backgroundThreadCount { try require(1...64, count, "backgroundThreadCount") }
+    try require(1 << 20...1 << 40, memoryBudgetByteCount, "memoryBudgetByteCount")
+    try require(64 << 10...1 << 30, memtableByteCount, "memtableByteCount")
+    try require(256...1 << 20, blockByteCount, "blockByteCount")
+    try require(64 << 10...1 << 30, tableByteCount, "tableByteCount")
+    try require(256 << 10...16 << 30, logByteCount, "logByteCount")
+    try require(0...32, filterBitsPerKey, "filterBitsPerKey")
+    try require(8...65_536, maximumOpenTableCount, "maximumOpenTableCount")
+  }
+
+  func engineOptions(threadCount: Int) -> EngineOptions {
+    var options = EngineOptions()
+    options.memoryBudgetByteCount = memoryBudgetByteCount
+    options.memtableByteCount = min(memtableByteCount, memoryBudgetByteCount / 4)
+    options.blockByteCount = blockByteCount
+    options.tableByteCount = tableByteCount
+    options.logByteCount = logByteCount
+    options.logSegmentByteCount = min(8 << 20, logByteCount / 4)
+    options.compresses = compresses
+    options.filterBitsPerKey = filterBitsPerKey
+    options.maximumOpenTableCount = maximumOpenTableCount
+    options.compactionCount = threadCount
+    return options
+  }
+}
+
+extension Store.Mode {
+  var engineMode: EngineMode {
+    switch self {
+    case .openOrCreate: .openOrCreate
+    case .create: .create
+    case .existing: .existing
+    case .readOnly: .readOnly
+    }
+  }
+}

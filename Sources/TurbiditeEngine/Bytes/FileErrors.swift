@@ -1,0 +1,52 @@
+// FileErrors — the file system's verbs with the engine's error.
+//
+// Room:    Engine/Bytes.
+
+import TurbiditeSystem
+
+extension FileSystem {
+  func openFile(_ path: String, _ mode: OpenMode) throws(StoreError) -> any File {
+    do throws(SystemError) { return try open(path, mode) } catch { throw StoreError(error) }
+  }
+
+  func listFiles(_ directory: String) throws(StoreError) -> [String] {
+    do throws(SystemError) { return try list(directory) } catch { throw StoreError(error) }
+  }
+
+  func removeFile(_ path: String) throws(StoreError) {
+    do throws(SystemError) { try remove(path) } catch { throw StoreError(error) }
+  }
+
+  func makeDirectory(_ path: String) throws(StoreError) {
+    do throws(SystemError) { try createDirectory(path) } catch { throw StoreError(error) }
+  }
+
+  /// Makes the names in `directory` durable.
+  func syncNames(_ directory: String) throws(StoreError) {
+    do throws(SystemError) { try syncDirectory(directory) } catch {
+      throw StoreError(sync: error)
+    }
+  }
+
+  /// Gives a whole and durable file its final name, durably.
+  func publish(_ temporary: String, as path: String, in directory: String) throws(StoreError) {
+    do throws(SystemError) { try rename(temporary, to: path) } catch { throw StoreError(error) }
+    try syncNames(directory)
+  }
+}
+
+extension File {
+  func byteCount() throws(StoreError) -> UInt64 {
+    do throws(SystemError) { return try size() } catch { throw StoreError(error) }
+  }
+
+  func writeBytes(_ bytes: [UInt8], at offset: UInt64) throws(StoreError) {
+    do throws(SystemError) { try write(bytes.span.rawBytes, at: offset) } catch {
+      throw StoreError(error)
+    }
+  }
+
+  func syncBytes() throws(StoreError) {
+    do throws(SystemError) { try sync() } catch { throw StoreError(sync: error) }
+  }
+}

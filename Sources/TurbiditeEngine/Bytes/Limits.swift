@@ -1,0 +1,27 @@
+// Limits — the sizes that every room may rely on.
+//
+// Room:    Engine/Bytes.
+// Format:  FORMAT.md section 1.3.
+
+/// Bounds on what a store holds. Bytes read from a file that exceed one are damage; arguments that
+/// exceed one are refused before anything is written.
+enum Limits {
+  /// Bytes of a key: enough for any path or URL, and small enough that a block holds one.
+  static let keyByteCount = 64 << 10
+  /// Bytes of a value: 64 MiB, so that a batch of a few fits the memory budget.
+  static let valueByteCount = 64 << 20
+  /// Bytes of one batch as encoded in a log frame.
+  static let batchByteCount = 256 << 20
+  /// Entries of one log frame; each takes at least three bytes.
+  static let batchEntryCount = batchByteCount / 3
+  /// Shards of a store: one a slot at most.
+  static let shardCount = 4096
+  /// Keyspaces alive at once.
+  static let keyspaceCount = 1 << 20
+  /// Bytes of a keyspace's name.
+  static let keyspaceNameByteCount = 255
+  /// Levels of a tree, level 0 included.
+  static let levelCount = 7
+  /// Tables of a store.
+  static let tableCount = 1 << 20
+}

@@ -1,0 +1,163 @@
+// CompactionPicker — which tables to rewrite next.
+//
+// Room:    Engine/Compaction. Looks at metadata only.
+// Source:  Leveled compaction: O'Neil et al., "The Log-Structured Merge-Tree", 1996, as in LevelDB;
+//          targets derived from the last level upward: RocksDB, "dynamic level size" (Dong et al.,
+//          CIDR 2017, section 3), which bounds the space of old versions by 1/9 of the live bytes.
+
+/// Tables to be replaced by their merge.
+struct CompactionPlan: Hashable {
+  var tree: TreeID
+  /// The inputs by level; at most two levels, the second is the output's.
+  var inputLevel: Int
+  var outputLevel: Int
+  var inputs: [TableMetadata]
+  var outputInputs: [TableMetadata]
+  /// No table below the output level shares a key with the inputs.
+  var isBottommost: Bool
+
+  /// One table with nothing to merge with can change its level without being rewritten.
+  var isMove: Bool { inputs.count == 1 && outputInputs.isEmpty && inputLevel != outputLevel }
+
+  var byteCount: UInt64 {
+    (inputs + outputInputs).reduce(0) { $0 + $1.summary.byteCount }
+  }
+}
+
+/// How much the picker insists on.
+enum CompactionUrgency: Hashable {
+  /// Levels that outgrew their targets.
+  case needed
+  /// As well what leaves over a tenth of old versions behind: for a tree at rest.
+  case settling
+  /// Everything down to the last level.
+  case full
+}
+
+/// Picks the next compaction of one tree.
+struct CompactionPicker {
+  /// Level-0 tables that make a compaction due: each costs every read a lookup.
+  static let level0Trigger = 4
+  /// Each level holds this many times the one above it.
+  static let levelRatio: UInt64 = 10
+  /// What old versions may cost a tree at rest, as a share of the last level: 1/10 keeps it
+  /// safely under a space amplification of 1.2.
+  static let settledShare: UInt64 = 10
+
+  let tree: TreeID
+  let tables: TreeTables
+  /// A first level below 0 of up to this size needs no level above it.
+  let baseByteCount: UInt64
+  /// The oldest sequence number that a reader may ask for.
+  let oldestSnapshot: UInt64
+
+  private var lastLevel: Int { Limits.levelCount - 1 }
+
+  private func byteCount(_ level: Int) -> UInt64 {
+    tables.levels[level].reduce(0) { $0 + $1.summary.byteCount }
+  }
+
+  /// The level that level 0 is merged into, and the target of each level below.
+  private func targets() -> (base: Int, targets: [UInt64]) {
+    var targets = [UInt64](repeating: 0, count: Limits.levelCount)
+    let largest = (1...lastLevel).map(byteCount).max() ?? 0
+    var target = max(largest, baseByteCount)
+    var base = lastLevel
+    targets[lastLevel] = .max
+    while target > baseByteCount * 2, base > 1 {
+      target /= Self.levelRatio
+      base -= 1
+      targets[base] = max(target, baseByteCount)
+    }
+    return (base, targets)
+  }
+
+  /// How far the tree is behind: 1 and above means that a compaction is due.
+  var score: Double {
+    let (base, targets) = targets()
+    var score = Double(tables.levels[0].count) / Double(Self.level0Trigger)
+    for level in 1..<lastLevel where !tables.levels[level].isEmpty {
+      score = max(
+        score, level < base ? 1 : Double(byteCount(level)) / Double(max(targets[level], 1)))
+    }
+    return score
+  }
+
+  func pick(_ urgency: CompactionUrgency) -> CompactionPlan? {
+    let (base, targets) = targets()
+    if tables.levels[0].count >= Self.level0Trigger { return level0Plan(base) }
+    var worst: (level: Int, score: Double)?
+    for level in 1..<lastLevel where !tables.levels[level].isEmpty {
+      let score =
+        level < base ? 1e9 : Double(byteCount(level)) / Double(max(targets[level], 1))
+      if score > max(worst?.score ?? 0, 1) { worst = (level, score) }
+    }
+    if let worst { return levelPlan(worst.level) }
+    if urgency == .needed { return nil }
+    return restingPlan(base, urgency)
+  }
+
+  private func restingPlan(_ base: Int, _ urgency: CompactionUrgency) -> CompactionPlan? {
+    let upper = (0..<lastLevel).reduce(UInt64(0)) { $0 + byteCount($1) }
+    let isDue = urgency == .full || upper * Self.settledShare > byteCount(lastLevel)
+    if upper > 0 && isDue {
+      if !tables.levels[0].isEmpty { return level0Plan(base) }
+      if let level = (1..<lastLevel).first(where: { !tables.levels[$0].isEmpty }) {
+        return levelPlan(level)
+      }
+    }
+    return reclaimPlan(urgency)
+  }
+
+  /// Rewrites a table of the last level that holds much which no reader can see any more.
+  private func reclaimPlan(_ urgency: CompactionUrgency) -> CompactionPlan? {
+    let table = tables.levels[lastLevel].first { table in
+      let summary = table.summary
+      let dead = summary.deletionCount + summary.shadowedCount + summary.rangeTombstoneCount
+      guard dead > 0, summary.largestSequence <= oldestSnapshot else { return false }
+      return urgency == .full || dead * 10 > summary.entryCount
+    }
+    guard let table else { return nil }
+    return CompactionPlan(
+      tree: tree, inputLevel: lastLevel, outputLevel: lastLevel, inputs: [table],
+      outputInputs: [], isBottommost: true)
+  }
+
+  private func level0Plan(_ base: Int) -> CompactionPlan? {
+    let list = tables.levels[0]
+    // The oldest table may move alone when nothing overlaps it: a load in key order does this.
+    if let oldest = list.last, !list.dropLast().contains(where: { $0.overlaps(oldest) }),
+      !tables.levels[base].contains(where: { $0.overlaps(oldest) })
+    {
+      return plan(0, base, [oldest])
+    }
+    return plan(0, base, list)
+  }
+
+  /// The table whose merge rewrites the fewest bytes of the next level for each of its own.
+  private func levelPlan(_ level: Int) -> CompactionPlan? {
+    let candidates = tables.levels[level].map { table -> (cost: Double, table: TableMetadata) in
+      let overlap = tables.levels[level + 1].reduce(UInt64(0)) {
+        $0 + ($1.overlaps(table) ? $1.summary.byteCount : 0)
+      }
+      return (Double(overlap) / Double(max(table.summary.byteCount, 1)), table)
+    }
+    guard let best = candidates.min(by: { $0.cost < $1.cost }) else { return nil }
+    return plan(level, level + 1, [best.table])
+  }
+
+  private func plan(_ level: Int, _ output: Int, _ inputs: [TableMetadata]) -> CompactionPlan? {
+    guard !inputs.isEmpty else { return nil }
+    // The outputs may span everything between the inputs, so what lies between belongs to it.
+    let outputInputs = tables.levels[output].filter { table in
+      inputs.contains { !table.endsBefore($0) } && inputs.contains { !$0.endsBefore(table) }
+    }
+    let all = inputs + outputInputs
+    let isBottommost = !tables.levels[(output + 1)...].contains { list in
+      list.contains { table in all.contains { $0.overlaps(table) } }
+    }
+    return CompactionPlan(
+      tree: tree, inputLevel: level, outputLevel: output, inputs: inputs,
+      outputInputs: outputInputs, isBottommost: isBottommost)
+  }
+}

@@ -1,0 +1,80 @@
+// LogEntry — one change as a log frame stores it, and a batch of them.
+//
+// Room:    Engine/Log.
+// Format:  FORMAT.md section 4.3.
+
+/// One change, as views into the frame it was read from.
+struct LogEntry {
+  var kind: EntryKind
+  var keyspace: UInt32
+  /// The key, or the first key of a range.
+  var key: ByteView
+  /// The value, the first key after a range, or nothing.
+  var value: ByteView
+}
+
+/// Changes encoded as a frame will hold them, so that committing copies bytes and parses nothing.
+package struct EncodedBatch: Sendable {
+  /// The entries, one after the other.
+  package private(set) var bytes: [UInt8] = []
+  /// The entries in `bytes`.
+  package private(set) var entryCount = 0
+
+  package init() {}
+
+  mutating func append(_ kind: EntryKind, keyspace: UInt32, _ key: ByteView, _ value: ByteView) {
+    bytes.append(kind.rawValue)
+    bytes.append(varint: UInt64(keyspace))
+    bytes.append(lengthPrefixed: key)
+    if kind != .deletion { bytes.append(lengthPrefixed: value) }
+    entryCount += 1
+  }
+
+  /// Appends an entry that keeps the sequence number it has: for a frame of kind `carried`.
+  mutating func appendCarried(
+    sequence: UInt64, _ kind: EntryKind, keyspace: UInt32, _ key: ByteView, _ value: ByteView
+  ) {
+    bytes.append(varint: sequence)
+    append(kind, keyspace: keyspace, key, value)
+  }
+}
+
+/// Reads the entries of a frame's payload.
+struct LogEntryReader {
+  private var reader: ByteReader
+  private let isCarried: Bool
+  private var nextSequence: UInt64
+
+  /// - Parameter carries: the payload gives each entry its own sequence number.
+  init(_ payload: ByteView, firstSequence: UInt64, carries: Bool) {
+    reader = ByteReader(payload)
+    isCarried = carries
+    nextSequence = firstSequence
+  }
+
+  /// The next entry and its sequence number, or nil at the end.
+  mutating func next() throws(DecodingFailure) -> (entry: LogEntry, sequence: UInt64)? {
+    if reader.isAtEnd { return nil }
+    var sequence = nextSequence
+    if isCarried {
+      let start = reader.offset
+      sequence = try reader.varint()
+      guard sequence <= Tag.maximumSequence else {
+        throw .invalid("sequence number \(sequence)", at: start)
+      }
+    }
+    nextSequence += 1
+    let start = reader.offset
+    guard let kind = EntryKind(rawValue: try reader.byte()) else {
+      throw .invalid("unknown entry kind", at: start)
+    }
+    let keyspace = UInt32(try reader.count("keyspace", atMost: Int(UInt32.max)))
+    let key = try reader.lengthPrefixed()
+    let value = kind == .deletion ? ByteView.empty : try reader.lengthPrefixed()
+    guard key.count <= Limits.keyByteCount, value.count <= Limits.valueByteCount else {
+      throw .invalid("an entry exceeds the limits of keys and values", at: start)
+    }
+    if kind != .rangeDeletion && key.isEmpty { throw .invalid("an empty key", at: start) }
+    return (LogEntry(kind: kind, keyspace: keyspace, key: key, value: value), sequence)
+  }
+}

@@ -1,0 +1,222 @@
+// LogFormat — the bytes of a commit-log segment: its header, its frames, their entries.
+//
+// Room:    Engine/Log. Knows no memtable and no tree.
+// Format:  FORMAT.md section 4.
+
+/// The fixed start of a segment.
+struct LogSegmentHeader: Equatable {
+  static let byteCount = 96
+  static let magic: UInt64 = 0x474f_4c45_5449_4254  // "TBITELOG", low byte first
+  static let version: UInt32 = 1
+
+  var store: StoreID
+  var number: UInt64
+  /// The segment before this one, or 0.
+  var previousNumber: UInt64
+  /// The log position of this segment's first frame. Every earlier segment ends here at the latest:
+  /// what it holds from this position on is superseded by this segment.
+  var basePosition: UInt64
+  /// Every frame below this position was durable when the header was written.
+  var syncedPosition: UInt64
+  /// The largest sequence number given out before this segment was created.
+  var lastSequence: UInt64
+
+  func encoded() -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(Self.byteCount)
+    bytes.append(littleEndian: Self.magic)
+    bytes.append(littleEndian: Self.version)
+    bytes.append(littleEndian: UInt32(0))  // Features that a reader must understand.
+    bytes.append(littleEndian: UInt32(0))  // Features that a reader may ignore.
+    bytes.append(littleEndian: UInt32(0))  // Zero.
+    bytes.append(littleEndian: store.high)
+    bytes.append(littleEndian: store.low)
+    bytes.append(littleEndian: number)
+    bytes.append(littleEndian: previousNumber)
+    bytes.append(littleEndian: basePosition)
+    bytes.append(littleEndian: syncedPosition)
+    bytes.append(littleEndian: lastSequence)
+    bytes.append(littleEndian: UInt64(0))  // Zero.
+    let seed = ChecksumSeed(store: store, fileNumber: number).at(0)
+    bytes.append(littleEndian: bytes.withView { $0.hash(seed: seed) })
+    assert(bytes.count == Self.byteCount)
+    return bytes
+  }
+
+  /// Decodes a header whose file is `file`.
+  ///
+  /// - Returns: nil when the bytes are all zeros or end early: a header that was never written.
+  static func decode(_ bytes: ByteView, file: String) throws(StoreError) -> LogSegmentHeader? {
+    guard bytes.count >= byteCount else { return nil }
+    let header = bytes.slice(0, byteCount)
+    if isZero(header) { return nil }
+    func damaged(_ finding: String) -> StoreError {
+      .corrupt(Damage(file: file, offset: 0, finding: finding))
+    }
+    guard header.load(0, as: UInt64.self) == magic else {
+      throw damaged("this is no log segment: its magic number is missing")
+    }
+    let version = header.load(8, as: UInt32.self)
+    let mustUnderstand = header.load(12, as: UInt32.self)
+    guard version == Self.version, mustUnderstand == 0 else {
+      throw .unsupportedFormat(file: file, found: version, supported: Self.version)
+    }
+    let store = StoreID(high: header.load(24, as: UInt64.self), low: header.load(32, as: UInt64.self))
+    let number = header.load(40, as: UInt64.self)
+    let seed = ChecksumSeed(store: store, fileNumber: number).at(0)
+    guard header.slice(0, 88).hash(seed: seed) == header.load(88, as: UInt64.self) else {
+      throw damaged("the segment header fails its checksum")
+    }
+    return LogSegmentHeader(
+      store: store, number: number,
+      previousNumber: header.load(48, as: UInt64.self),
+      basePosition: header.load(56, as: UInt64.self),
+      syncedPosition: header.load(64, as: UInt64.self),
+      lastSequence: header.load(72, as: UInt64.self))
+  }
+}
+
+/// What a frame holds. The raw values are stored in files.
+enum FrameKind: UInt8 {
+  /// A group of commits: entries with consecutive sequence numbers from `firstSequence` on.
+  case commit = 1
+  /// Entries appended again with the sequence numbers they have, each before its entry.
+  case carried = 2
+  /// The end of a segment that was closed in order. No entries.
+  case seal = 3
+}
+
+/// One frame, decoded and verified.
+struct LogFrame {
+  static let headerByteCount = 40
+
+  var kind: FrameKind
+  var firstSequence: UInt64
+  var entryCount: Int
+  var syncedPosition: UInt64
+  /// The entries as stored: LZ4 when `isCompressed`.
+  var stored: ByteView
+  var rawByteCount: Int
+  var isCompressed: Bool
+  /// Where the frame begins in its file, and the bytes up to the next frame.
+  var offset: Int
+  var byteCount: Int
+
+  /// The sequence number after the last one that the frame gives out.
+  var endSequence: UInt64 {
+    kind == .commit ? firstSequence + UInt64(entryCount) : firstSequence
+  }
+}
+
+/// What stands at an offset of a segment.
+enum FrameFinding {
+  case frame(LogFrame)
+  /// Zeros, or the end of the file: nothing was written here.
+  case end
+  /// Bytes that are no frame.
+  case bad(String)
+}
+
+/// Encodes and decodes the frames of one segment.
+struct FrameCoder {
+  let seed: ChecksumSeed
+
+  /// Stands in every frame header, so that a search through damage hashes few wrong places.
+  static let mark: UInt16 = 0x4654  // "TF", low byte first
+
+  /// Frames start at multiples of this, so that a search for the next valid one is cheap.
+  static let alignment = 8
+
+  static func paddedByteCount(_ storedByteCount: Int) -> Int {
+    (LogFrame.headerByteCount + storedByteCount + alignment - 1) & ~(alignment - 1)
+  }
+
+  /// Fills in the header of the frame that occupies `bytes[start...]` and pads it. The caller has
+  /// appended ``LogFrame/headerByteCount`` bytes and then the stored entries.
+  func seal(
+    _ bytes: inout [UInt8], from start: Int, at offset: UInt64, kind: FrameKind,
+    firstSequence: UInt64, entryCount: Int, rawByteCount: Int, isCompressed: Bool,
+    syncedPosition: UInt64
+  ) {
+    let storedByteCount = bytes.count - start - LogFrame.headerByteCount
+    assert(storedByteCount >= 0)
+    assert(offset % UInt64(Self.alignment) == 0)
+    bytes.store(UInt32(storedByteCount), at: start + 8)
+    bytes.store(UInt32(rawByteCount), at: start + 12)
+    bytes.store(firstSequence, at: start + 16)
+    bytes.store(UInt32(entryCount), at: start + 24)
+    bytes[start + 28] = kind.rawValue
+    bytes[start + 29] = isCompressed ? 1 : 0
+    bytes.store(Self.mark, at: start + 30)
+    bytes.store(syncedPosition, at: start + 32)
+    let padding = Self.paddedByteCount(storedByteCount) - LogFrame.headerByteCount - storedByteCount
+    for _ in 0..<padding { bytes.append(0) }
+    let checksum = bytes.withView { view in
+      view.slice(start + 8, view.count - start - 8).hash(seed: seed.at(offset))
+    }
+    bytes.store(checksum, at: start)
+  }
+
+  /// Looks at `offset` of a segment whose bytes are `segment`.
+  func frame(in segment: ByteView, at offset: Int) -> FrameFinding {
+    let rest = segment.count - offset
+    guard rest >= LogFrame.headerByteCount else {
+      return isZero(segment.slice(offset, max(rest, 0))) ? .end : .bad("a frame header is cut off")
+    }
+    let header = segment.slice(offset, LogFrame.headerByteCount)
+    if isZero(header) { return .end }
+    let storedByteCount = Int(header.load(8, as: UInt32.self))
+    let rawByteCount = Int(header.load(12, as: UInt32.self))
+    let byteCount = Self.paddedByteCount(storedByteCount)
+    guard header.load(30, as: UInt16.self) == Self.mark else {
+      return .bad("a frame header lacks its mark")
+    }
+    guard storedByteCount <= Limits.batchByteCount, byteCount <= rest else {
+      return .bad("a frame of \(storedByteCount) bytes exceeds the file")
+    }
+    let checksum = segment.slice(offset + 8, byteCount - 8).hash(seed: seed.at(UInt64(offset)))
+    let stored = header.load(0, as: UInt64.self)
+    guard checksum == stored else {
+      return .bad("frame checksum stored \(hexadecimal(stored)), computed \(hexadecimal(checksum))")
+    }
+    // From here on the bytes are what some writer wrote; a rule they break is a foreign writer's.
+    guard let kind = FrameKind(rawValue: header[28]) else {
+      return .bad("a frame of unknown kind \(header[28])")
+    }
+    let compression = header[29]
+    let entryCount = Int(header.load(24, as: UInt32.self))
+    let firstSequence = header.load(16, as: UInt64.self)
+    guard compression <= 1, rawByteCount <= Limits.batchByteCount,
+      compression == 1 ? rawByteCount <= storedByteCount * 255 + 64 : rawByteCount == storedByteCount,
+      entryCount <= rawByteCount,
+      firstSequence <= Tag.maximumSequence - UInt64(entryCount)
+    else { return .bad("a frame header contradicts itself") }
+    return .frame(
+      LogFrame(
+        kind: kind, firstSequence: firstSequence, entryCount: entryCount,
+        syncedPosition: header.load(32, as: UInt64.self),
+        stored: segment.slice(offset + LogFrame.headerByteCount, storedByteCount),
+        rawByteCount: rawByteCount, isCompressed: compression == 1,
+        offset: offset, byteCount: byteCount))
+  }
+}
+
+/// 16 hexadecimal digits.
+func hexadecimal(_ value: UInt64) -> String {
+  let digits = String(value, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}
+
+/// Whether every byte is zero.
+func isZero(_ bytes: ByteView) -> Bool {
+  var offset = 0
+  while offset + 8 <= bytes.count {
+    if bytes.load(offset, as: UInt64.self) != 0 { return false }
+    offset += 8
+  }
+  while offset < bytes.count {
+    if bytes[offset] != 0 { return false }
+    offset += 1
+  }
+  return true
+}

@@ -1,0 +1,163 @@
+// CompactionJob — carries out one plan of the picker.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+/// The merge of some tables of a tree.
+final class CompactionJob: BackgroundJob, @unchecked Sendable {
+  private let engine: Engine
+  private let tree: Tree
+  private let plan: CompactionPlan
+  private let version: TreeVersion
+  private var cursor: EntryCursor?
+  private var filter: VersionFilter?
+  private var sink: TableSink?
+  private var readEntryCount: UInt64 = 0
+
+  init(engine: Engine, tree: Tree, plan: CompactionPlan, version: TreeVersion) {
+    self.engine = engine
+    self.tree = tree
+    self.plan = plan
+    self.version = version
+    super.init(priority: .compaction)
+  }
+
+  override func step() throws(StoreError) -> Bool {
+    if plan.isMove {
+      _ = try install(plan.inputs)
+      end(nil)
+      engine.compactionEnded(tree)
+      return false
+    }
+    if sink == nil { return try begin() }
+    guard let cursor else { preconditionFailure("a compaction without a cursor") }
+    var byteCount = 0
+    while cursor.isValid {
+      readEntryCount += 1
+      if filter?.judge(cursor.key, cursor.tag) == .keep {
+        try sink?.add(cursor.key, cursor.tag, cursor.value)
+      }
+      byteCount += cursor.key.count + cursor.value.count + 16
+      try cursor.next()
+      if byteCount >= FlushJob.stepByteCount { return true }
+    }
+    try finish()
+    return false
+  }
+
+  private func handles(_ tables: [TableMetadata], _ level: Int) -> [TableHandle] {
+    tables.compactMap { table in
+      version.levels[level].first { $0.metadata.fileNumber == table.fileNumber }
+    }
+  }
+
+  private func begin() throws(StoreError) -> Bool {
+    let upper = handles(plan.inputs, plan.inputLevel)
+    let lower = handles(plan.outputInputs, plan.outputLevel)
+    assert(upper.count == plan.inputs.count)
+    assert(lower.count == plan.outputInputs.count)
+    var sources: [EntryCursor] = []
+    if plan.inputLevel == 0 {
+      for table in upper { sources.append(RunCursor([table], access: .scan)) }
+    } else {
+      sources.append(RunCursor(upper, access: .scan))
+    }
+    if !lower.isEmpty { sources.append(RunCursor(lower, access: .scan)) }
+    var sets: [RangeTombstones] = []
+    for table in upper + lower where table.metadata.summary.rangeTombstoneCount > 0 {
+      sets.append(try table.open().rangeTombstones)
+    }
+    let filter = VersionFilter(
+      snapshots: engine.pins.all,
+      tombstones: sets.isEmpty ? .none : RangeTombstones.merged(sets),
+      isBottommost: plan.isBottommost)
+    self.filter = filter
+    sink = TableSink(
+      engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
+      tombstones: filter.survivingTombstones())
+    let merge = MergingCursor(sources)
+    cursor = merge
+    try merge.seekToFirst()
+    return true
+  }
+
+  private func finish() throws(StoreError) {
+    guard var sink else { preconditionFailure("a compaction without a sink") }
+    try sink.finish()
+    self.sink = sink
+    // A reader that ends early without an error would lose records here for good.
+    let expected = (plan.inputs + plan.outputInputs).reduce(UInt64(0)) {
+      $0 + UInt64($1.summary.entryCount)
+    }
+    guard readEntryCount == expected else {
+      throw .corrupt(
+        Damage(
+          file: version.levels[plan.inputLevel].first?.path ?? FileNames.shardsDirectory, offset: 0,
+          finding: "a compaction read \(readEntryCount) of \(expected) entries"))
+    }
+    // A keyspace that was dropped meanwhile has no use for the tables.
+    if try install(sink.tables) { self.sink = nil }
+    end(nil)
+    engine.compactionEnded(tree)
+  }
+
+  /// - Returns: whether the outputs are part of the store now.
+  private func install(_ outputs: [TableMetadata]) throws(StoreError) -> Bool {
+    var isInstalled = false
+    let (tree, plan) = (tree, plan)
+    let moved = plan.isMove ? handles(plan.inputs, plan.inputLevel) : []
+    let added = plan.isMove ? moved : try engine.handles(for: outputs, tree: tree.id)
+    let removed = handles(plan.inputs, plan.inputLevel) + handles(plan.outputInputs, plan.outputLevel)
+    let removedNumbers = Set(removed.map(\.metadata.fileNumber))
+    try engine.install(
+      { state throws(StoreError) in
+        guard state.keyspaces[tree.id.keyspace] != nil else { return nil }
+        var edit = VersionEdit()
+        for table in plan.inputs {
+          edit.removedTables.append(
+            .init(tree: tree.id, level: plan.inputLevel, fileNumber: table.fileNumber))
+        }
+        for table in plan.outputInputs {
+          edit.removedTables.append(
+            .init(tree: tree.id, level: plan.outputLevel, fileNumber: table.fileNumber))
+        }
+        for table in outputs {
+          edit.addedTables.append(.init(tree: tree.id, level: plan.outputLevel, table: table))
+        }
+        return edit
+      },
+      publish: { edit throws(StoreError) in
+        isInstalled = true
+        tree.update { version in
+          var levels = version.levels
+          levels[plan.inputLevel].removeAll { removedNumbers.contains($0.metadata.fileNumber) }
+          levels[plan.outputLevel].removeAll { removedNumbers.contains($0.metadata.fileNumber) }
+          levels[plan.outputLevel].append(contentsOf: added)
+          levels[plan.outputLevel].sort { $0.smallestKey.compare($1.smallestKey) < 0 }
+          return TreeVersion(active: version.active, frozen: version.frozen, levels: levels)
+        }
+        if !plan.isMove { for table in removed { table.markObsolete(since: edit) } }
+      })
+    return isInstalled
+  }
+
+  override func end(_ failure: StoreError?) {
+    cursor = nil
+    filter = nil
+    // As in a flush: after a failure of the manifest the outputs stay.
+    if var sink, !engine.isPoisoned {
+      self.sink = nil
+      do throws(StoreError) { try sink.discard() } catch { engine.reportBackground(error) }
+    }
+    tree.work.withLock { work in
+      work.isCompacting = false
+      if case .corrupt = failure { work.isCompactionSuspended = true }
+    }
+    guard let failure else { return }
+    if case .corrupt = failure { engine.pressure.setLevel0Count(0, of: tree.id) }
+    engine.reportBackground(failure)
+    engine.lookAgainSoon()
+  }
+}

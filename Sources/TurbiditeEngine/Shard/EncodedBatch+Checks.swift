@@ -1,0 +1,57 @@
+// EncodedBatch+Checks — building a batch from what a user gives, within the limits.
+//
+// Room:    Engine/Shard.
+
+extension EncodedBatch {
+  /// The longest key, in bytes.
+  package static var maximumKeyByteCount: Int { Limits.keyByteCount }
+
+  /// Appends a put.
+  ///
+  /// - Returns: why it was refused; the batch is then unchanged.
+  package mutating func put(keyspace: UInt32, key: RawSpan, value: RawSpan) -> StoreError? {
+    if let refusal = EncodedBatch.refusal(ofKey: key.byteCount, empty: false) { return refusal }
+    guard value.byteCount <= Limits.valueByteCount else {
+      return .invalidArgument(
+        "a value of \(value.byteCount) bytes exceeds the limit of \(Limits.valueByteCount)")
+    }
+    key.withView { key in
+      value.withView { value in append(.value, keyspace: keyspace, key, value) }
+    }
+    return nil
+  }
+
+  /// Appends a delete.
+  package mutating func delete(keyspace: UInt32, key: RawSpan) -> StoreError? {
+    if let refusal = EncodedBatch.refusal(ofKey: key.byteCount, empty: false) { return refusal }
+    key.withView { append(.deletion, keyspace: keyspace, $0, .empty) }
+    return nil
+  }
+
+  /// Appends a delete of `[from, to)`; an empty range changes nothing.
+  package mutating func deleteRange(keyspace: UInt32, from: RawSpan, to: RawSpan) -> StoreError? {
+    for bound in [from.byteCount, to.byteCount] {
+      if let refusal = EncodedBatch.refusal(ofKey: bound, empty: true) { return refusal }
+    }
+    from.withView { from in
+      to.withView { to in
+        if from.compare(to) < 0 { append(.rangeDeletion, keyspace: keyspace, from, to) }
+      }
+    }
+    return nil
+  }
+
+  private static func refusal(ofKey byteCount: Int, empty: Bool) -> StoreError? {
+    if byteCount == 0 && !empty { return .invalidArgument("a key has at least one byte") }
+    guard byteCount <= Limits.keyByteCount else {
+      return .invalidArgument(
+        "a key of \(byteCount) bytes exceeds the limit of \(Limits.keyByteCount)")
+    }
+    return nil
+  }
+}
+
+extension Engine {
+  /// The memory budget that the engine was opened with.
+  package var memoryBudgetByteCount: Int { budget.byteCount }
+}

@@ -1,0 +1,205 @@
+// Engine+Background — which work is due, and what follows when it is done.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+extension Engine {
+  /// A tree that was not written to for this long is compacted until old versions take little.
+  static let settlingNanoseconds: UInt64 = 1_000_000_000
+
+  func sinkContext(for tree: TreeID, tableByteCount: UInt64) -> TableSinkContext {
+    let manifest = manifest
+    return TableSinkContext(
+      fileSystem: environment.fileSystem, store: store, tree: tree,
+      options: TableOptions(
+        blockByteCount: options.blockByteCount, compresses: options.compresses,
+        filterBitsPerKey: options.filterBitsPerKey),
+      tableByteCount: tableByteCount,
+      nextNumber: { manifest.nextNumber() })
+  }
+
+  /// Handles for new tables, newest first.
+  func handles(for list: [TableMetadata], tree: TreeID) throws(StoreError) -> [TableHandle] {
+    var handles: [TableHandle] = []
+    for table in list { handles.append(try TableHandle(table, tree: tree, tables: tables)) }
+    return handles
+  }
+
+  /// Queues what `tree` needs now.
+  func considerWork(_ tree: Tree, urgency: CompactionUrgency = .needed) {
+    guard !isReadOnly, !tree.isDropped.load(ordering: .acquiring) else { return }
+    let version = tree.version
+    let flushes = tree.work.withLock { work -> Bool in
+      guard !version.frozen.isEmpty, !work.isFlushing else { return false }
+      work.isFlushing = true
+      return true
+    }
+    if flushes { jobs.add(FlushJob(engine: self, tree: tree)) }
+    if let plan = planCompaction(tree, version, urgency) {
+      jobs.add(CompactionJob(engine: self, tree: tree, plan: plan, version: version))
+    }
+    environment.scheduler.workIsReady()
+  }
+
+  func picker(for tree: Tree, _ version: TreeVersion) -> CompactionPicker {
+    var tables = TreeTables()
+    tables.levels = version.levels.map { $0.map(\.metadata) }
+    return CompactionPicker(
+      tree: tree.id, tables: tables, baseByteCount: UInt64(4 * options.memtableByteCount),
+      oldestSnapshot: pins.oldest ?? visibleSequence)
+  }
+
+  private func planCompaction(
+    _ tree: Tree, _ version: TreeVersion, _ urgency: CompactionUrgency
+  ) -> CompactionPlan? {
+    tree.work.withLock { work in
+      guard !work.isCompacting, !work.isCompactionSuspended else { return nil }
+      let wanted = work.isFullCompactionWanted ? .full : urgency
+      guard let plan = picker(for: tree, version).pick(wanted) else {
+        work.isFullCompactionWanted = false
+        return nil
+      }
+      work.isCompacting = true
+      return plan
+    }
+  }
+
+  func flushEnded(_ tree: Tree) {
+    let version = tree.version
+    if version.active == nil && version.frozen.isEmpty { forgetIfClean(tree) }
+    reportBackground(nil)
+    pressure.setLevel0Count(version.levels[0].count, of: tree.id)
+    trimLog()
+    considerWork(tree)
+    jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
+  }
+
+  /// The leader may have begun a new memtable meanwhile: the tree stays dirty then.
+  private func forgetIfClean(_ tree: Tree) {
+    dirtyTrees.withLock { trees in
+      let version = tree.version
+      if version.active == nil && version.frozen.isEmpty { trees[tree.id] = nil }
+    }
+  }
+
+  func compactionEnded(_ tree: Tree) {
+    pressure.setLevel0Count(tree.version.levels[0].count, of: tree.id)
+    reportBackground(nil)
+    deleteObsolete()
+    considerWork(tree)
+    jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
+  }
+
+  /// After a failure: the work is tried again in a second.
+  func lookAgainSoon() {
+    jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + 1_000_000_000)
+    environment.scheduler.workIsReady()
+  }
+
+  /// Looks at every tree for work that no event announces: retries, and trees that came to rest.
+  func lookForWork(now: UInt64) {
+    deleteObsolete()
+    var next: UInt64?
+    for tree in allTrees {
+      let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
+      considerWork(tree, urgency: restsAt <= now ? .settling : .needed)
+      if restsAt > now { next = min(next ?? .max, restsAt) }
+    }
+    if let next { jobs.wakeUp(at: next) }
+  }
+
+  // MARK: - The log's floor
+
+  /// States in `edit` where a replay will have to begin once `flushed` is in a table.
+  ///
+  /// The newest segment is read before the memtables: what the leader appends meanwhile goes there
+  /// or further on.
+  func setLogFloor(
+    in edit: inout VersionEdit, above old: UInt64, without flushed: LoggedMemtable?
+  ) {
+    guard let log else { return }
+    var (floor, position) = log.newestSegment
+    for tree in dirtyTrees.withLock({ Array($0.values) }) {
+      for memtable in tree.version.memtables where memtable !== flushed {
+        floor = min(floor, memtable.oldestSegment.load(ordering: .acquiring))
+      }
+    }
+    guard floor > old else { return }
+    position = log.basePosition(of: floor) ?? position
+    edit.logFloor = floor
+    edit.logFloorPosition = position
+  }
+
+  /// Removes segments that the durable floor has passed.
+  func trimLog() {
+    guard let log else { return }
+    var floor: UInt64 = 0
+    do throws(StoreError) {
+      floor = try manifest.withGate(environment.scheduler) { held throws(StoreError) in
+        held.state.logFloor
+      }
+    } catch {
+      return reportBackground(error)
+    }
+    for number in log.forgetSegments(below: floor) {
+      obsolete.add(
+        ObsoleteFile(
+          path: FileNames.logSegment(number), fileNumber: number, removedBy: manifest.editNumber))
+    }
+    deleteObsolete()
+  }
+
+  func deleteObsolete() {
+    guard !obsolete.isEmpty else { return }
+    jobs.add(DeletionJob(engine: self))
+    environment.scheduler.workIsReady()
+  }
+}
+
+/// Makes segments durable that writers have left.
+final class LogSyncJob: BackgroundJob, @unchecked Sendable {
+  private let engine: Engine
+
+  init(engine: Engine) {
+    self.engine = engine
+    super.init(priority: .logSync)
+  }
+
+  override func step() throws(StoreError) -> Bool {
+    try engine.syncLog()
+    return false
+  }
+
+  override func end(_ failure: StoreError?) {
+    if let failure { engine.reportBackground(failure) }
+  }
+}
+
+/// Raises the log's floor after entries were carried forward.
+final class LogTrimJob: BackgroundJob, @unchecked Sendable {
+  private let engine: Engine
+
+  init(engine: Engine) {
+    self.engine = engine
+    super.init(priority: .logSync)
+  }
+
+  override func step() throws(StoreError) -> Bool {
+    let engine = engine
+    try engine.install(
+      { state throws(StoreError) in
+        var edit = VersionEdit()
+        engine.setLogFloor(in: &edit, above: state.logFloor, without: nil)
+        return edit.logFloor == nil ? nil : edit
+      },
+      publish: { _ in })
+    engine.trimLog()
+    return false
+  }
+
+  override func end(_ failure: StoreError?) {
+    if let failure { engine.reportBackground(failure) }
+  }
+}

@@ -1,0 +1,135 @@
+// Engine+Read — point lookups, snapshots and scans.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+/// How a lookup may go about it.
+package enum ReadMode: Sendable {
+  /// Answers from memory or not at all.
+  case cachedOnly
+  /// Reads from disk when it must, and blocks for as long.
+  case blocking
+}
+
+/// What became of a lookup.
+package enum ReadResult<Value: ~Copyable>: ~Copyable {
+  case found(Value)
+  case absent
+  /// In mode ``ReadMode/cachedOnly``: the disk has to be asked.
+  case wouldBlock
+}
+
+extension Engine {
+  /// Calls `body` with the value of `key`, without copying it.
+  ///
+  /// - Parameter sequence: a pinned sequence number, or nil for the present.
+  package func withValue<Value: ~Copyable>(
+    of key: RawSpan, in keyspace: KeyspaceState, at sequence: UInt64?, mode: ReadMode,
+    _ body: (RawSpan) -> Value
+  ) throws(StoreError) -> ReadResult<Value> {
+    try requireOpen()
+    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    return try key.withView { key throws(StoreError) -> ReadResult<Value> in
+      let hash = key.hash()
+      var pin = ReadPin()
+      // First the version, then the present: every commit up to it is in this version.
+      let version = keyspace.trees[shard(of: hash)].version
+      let access: BlockAccess = mode == .cachedOnly ? .cachedOnly : .point
+      let found = try version.find(
+        key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
+      switch found {
+      case .value(let view):
+        let result = body(view.span)
+        // The value lies in a memtable of the version or in the pinned block.
+        withExtendedLifetime((version, pin)) {}
+        return .found(result)
+      case .absent: return .absent
+      case .wouldBlock: return .wouldBlock
+      }
+    }
+  }
+
+  /// Pins the present: what is visible now stays readable until it is unpinned.
+  package func pinSnapshot() -> UInt64 { pins.pin { visibleSequence } }
+
+  package func unpinSnapshot(_ sequence: UInt64) { pins.unpin(sequence) }
+
+  /// A scan of one keyspace at a pinned sequence number.
+  package func scan(
+    _ keyspace: KeyspaceState, at sequence: UInt64, from: [UInt8]?, to: [UInt8]?, reverse: Bool
+  ) throws(StoreError) -> EngineScan {
+    try requireOpen()
+    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    let cursor = try ScanCursor(
+      keyspace.trees.map(\.version), at: sequence, access: .scan)
+    return EngineScan(engine: self, cursor: cursor, from: from, to: to, reverse: reverse)
+  }
+}
+
+/// A scan over `[from, to)`, forward or backward. One thread at a time.
+package final class EngineScan {
+  private let engine: Engine
+  private let cursor: ScanCursor
+  private let from: [UInt8]?
+  private let to: [UInt8]?
+  private let reverse: Bool
+  private var hasBegun = false
+  private var hasEnded = false
+
+  init(
+    engine: Engine, cursor: ScanCursor, from: [UInt8]?, to: [UInt8]?, reverse: Bool
+  ) {
+    self.engine = engine
+    self.cursor = cursor
+    self.from = from
+    self.to = to
+    self.reverse = reverse
+  }
+
+  /// Moves to the next entry.
+  ///
+  /// - Returns: whether there is one.
+  package func advance() throws(StoreError) -> Bool {
+    if hasEnded { return false }
+    try engine.requireOpen()
+    if hasBegun {
+      if reverse { try cursor.previous() } else { try cursor.next() }
+    } else {
+      hasBegun = true
+      try begin()
+    }
+    guard cursor.isValid, isWithinBounds else {
+      hasEnded = true
+      return false
+    }
+    return true
+  }
+
+  /// Calls `body` with the current entry; the spans are valid during the call.
+  package func withEntry<Result>(_ body: (RawSpan, RawSpan) -> Result) -> Result {
+    precondition(cursor.isValid)
+    return body(cursor.key.span, cursor.value.span)
+  }
+
+  private func begin() throws(StoreError) {
+    switch (reverse, from, to) {
+    case (false, let from?, _):
+      try from.withView { key throws(StoreError) in try cursor.seek(key) }
+    case (false, nil, _): try cursor.seekToFirst()
+    case (true, _, let to?):
+      try to.withView { key throws(StoreError) in try cursor.seekBefore(key) }
+    case (true, _, nil): try cursor.seekToLast()
+    }
+  }
+
+  private var isWithinBounds: Bool {
+    if reverse {
+      guard let from else { return true }
+      return from.withView { cursor.key.compare($0) >= 0 }
+    }
+    guard let to else { return true }
+    return to.withView { cursor.key.compare($0) < 0 }
+  }
+}

@@ -1,0 +1,174 @@
+// Engine+Room — when writers must wait, and how the log is kept short.
+//
+// Room:    Engine/Shard.
+// Source:  Slowing writers by the debt of compaction: LevelDB's level-0 triggers; the smooth ramp
+//          instead of a fixed sleep follows RocksDB's write controller.
+
+import Synchronization
+import TurbiditeSystem
+
+/// Why writers are held back.
+package enum BackPressure: String, Sendable, Hashable {
+  case none
+  /// Level 0 of some tree holds so many tables that reads suffer.
+  case compaction
+  /// Memtables wait for their flush.
+  case flush
+}
+
+/// How far background work is behind.
+final class PressureGauge: Sendable {
+  private let level0Counts = Mutex<[TreeID: Int]>([:])
+  private let worstLevel0 = Atomic<Int>(0)
+  /// Nanoseconds of delay that writers owe and have not yet slept.
+  let owedNanoseconds = Atomic<UInt64>(0)
+  let current = Mutex(BackPressure.none)
+
+  /// From here on writers slow down, until at `level0Stop` they wait.
+  static let level0Slow = 12
+  static let level0Stop = 36
+
+  func setLevel0Count(_ count: Int, of tree: TreeID) {
+    let worst = level0Counts.withLock { counts in
+      counts[tree] = count > CompactionPicker.level0Trigger ? count : nil
+      return counts.values.max() ?? 0
+    }
+    worstLevel0.store(worst, ordering: .relaxed)
+  }
+
+  var worstLevel0Count: Int { worstLevel0.load(ordering: .relaxed) }
+
+  /// 0 where nothing holds writers back, 1 where they would have to stop.
+  var compactionShare: Double {
+    let excess = Double(worstLevel0Count - Self.level0Slow)
+    return max(0, min(1, excess / Double(Self.level0Stop - Self.level0Slow)))
+  }
+}
+
+extension Engine {
+  /// Waits, if need be, until a commit of `byteCount` bytes may go on. By the leader.
+  func makeRoom(for byteCount: Int) throws(StoreError) {
+    if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
+    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try waitForCompaction() }
+    // From here on commits are slowed only as far as the debt has grown.
+    let used = Double(budget.memtableByteCount) / Double(budget.memtableShare)
+    let flushShare = max(0, min(1, (used - 0.75) * 4))
+    let share = max(pressure.compactionShare, flushShare)
+    let cause: BackPressure =
+      share == 0 ? .none : flushShare > pressure.compactionShare ? .flush : .compaction
+    pressure.current.withLock { $0 = cause }
+    if share > 0 { slowDown(byteCount, share) }
+    if let log, log.unsyncedByteCount > UInt64(Engine.unsyncedByteCount) { try syncLog() }
+    try keepLogShort()
+  }
+
+  /// What a power loss may take, and what a recovery must write anew: bounded by this.
+  static let unsyncedByteCount = 64 << 20
+
+  /// Sleeps for as long as the debt asks: a microsecond a byte at the very end, a sixteenth of that
+  /// half-way. Short sleeps are saved up, because the system cannot keep them.
+  private func slowDown(_ byteCount: Int, _ share: Double) {
+    let nanoseconds = Double(byteCount + 64) * share * share * share * share * 1000
+    let owed = pressure.owedNanoseconds.add(UInt64(nanoseconds), ordering: .relaxed).newValue
+    guard owed > 200_000 else { return }
+    pressure.owedNanoseconds.store(0, ordering: .relaxed)
+    environment.clock.sleep(nanoseconds: min(owed, 20_000_000))
+  }
+
+  private func waitForFlush() throws(StoreError) {
+    // Whatever is active must go, too, when nothing else is being flushed.
+    for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } }) where
+      budget.memtableByteCount - budget.activeByteCount < budget.memtableShare / 2
+    {
+      freeze(tree)
+    }
+    pressure.current.withLock { $0 = .flush }
+    environment.scheduler.wait {
+      budget.memtableByteCount < budget.memtableShare || !canWait
+    }
+    if budget.memtableByteCount >= budget.memtableShare { try throwStall() }
+  }
+
+  private func waitForCompaction() throws(StoreError) {
+    pressure.current.withLock { $0 = .compaction }
+    environment.scheduler.wait {
+      pressure.worstLevel0Count < PressureGauge.level0Stop || !canWait
+    }
+    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try throwStall() }
+  }
+
+  /// Whether background work can still bring relief.
+  private var canWait: Bool {
+    health.withLock { $0.backgroundError == nil && $0.poison == nil && !$0.isClosed }
+  }
+
+  private func throwStall() throws(StoreError) {
+    try requireWritable()
+    if let failure = health.withLock({ $0.backgroundError }) { throw failure }
+  }
+
+  // MARK: - The log's length
+
+  /// A segment ended: it is made durable behind the writers' backs.
+  func segmentWasBegun() {
+    jobs.add(LogSyncJob(engine: self))
+    environment.scheduler.workIsReady()
+  }
+
+  /// Frees the oldest segments when the log outgrows its bound: trees with much in memory are
+  /// flushed; the little that a cold tree holds is appended again at the end instead. By the leader.
+  func keepLogShort() throws(StoreError) {
+    guard let log, log.liveByteCount > UInt64(options.logByteCount),
+      let oldest = log.oldestSegment, oldest != log.currentSegment
+    else { return }
+    let trees = dirtyTrees.withLock { $0.values.sorted { $0.id < $1.id } }
+    var hasCarried = false
+    for tree in trees {
+      guard let active = tree.version.active else { continue }
+      // The older half of the log is what has to go.
+      guard let base = log.basePosition(of: active.oldestSegment.load(ordering: .relaxed)),
+        log.position - base > UInt64(options.logByteCount) / 2
+      else { continue }
+      if active.memtable.byteCount > options.memtableByteCount / 16 {
+        freeze(tree)
+      } else {
+        try carry(tree, active)
+        hasCarried = true
+      }
+    }
+    if hasCarried {
+      try syncLog()
+      jobs.add(LogTrimJob(engine: self))
+      environment.scheduler.workIsReady()
+    }
+  }
+
+  /// Appends everything in `memtable` to the log again, with its old sequence numbers.
+  private func carry(_ tree: Tree, _ active: LoggedMemtable) throws(StoreError) {
+    guard let log else { return }
+    var batch = EncodedBatch()
+    let cursor = active.memtable.makeCursor()
+    try cursor.seekToFirst()
+    while cursor.isValid {
+      batch.appendCarried(
+        sequence: cursor.tag.sequence, cursor.tag.isValue ? .value : .deletion,
+        keyspace: tree.id.keyspace, cursor.key, cursor.value)
+      try cursor.next()
+    }
+    for fragment in active.memtable.rangeTombstones.fragments {
+      for sequence in fragment.sequences {
+        fragment.start.withView { start in
+          fragment.end.withView { end in
+            batch.appendCarried(
+              sequence: sequence, .rangeDeletion, keyspace: tree.id.keyspace, start, end)
+          }
+        }
+      }
+    }
+    let last = lastSequence.load(ordering: .relaxed)
+    let rotated = try log.append(
+      [batch], kind: .carried, firstSequence: 0, lastSequence: last, compresses: false)
+    if rotated { segmentWasBegun() }
+    active.oldestSegment.store(log.currentSegment, ordering: .releasing)
+  }
+}

@@ -1,0 +1,249 @@
+// Engine+Write — the way of a commit: log, sync, memtables, visible.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+extension Engine {
+  /// Commits `batch` and returns when it is durable at the level asked for, and visible.
+  ///
+  /// Blocks the calling thread. An empty batch that asks for a sync makes everything before durable.
+  package func commit(_ batch: EncodedBatch, synced: Bool) throws(StoreError) {
+    try requireWritable()
+    try requireWithinLimits(batch)
+    defer { environment.scheduler.operationBoundary() }
+    if commits.tryLead() {
+      // Nobody waits: the caller writes its own commit and allocates nothing for a queue.
+      let failure = writeGroup([batch], synced: synced)
+      handOver()
+      if let failure { throw failure }
+      return
+    }
+    let ticket = CommitTicket()
+    let mustLead = commits.enqueue(
+      PendingCommit(batch: batch, isSynced: synced, waiter: .thread(ticket)))
+    if mustLead { lead() }
+    while true {
+      switch ticket.wait() {
+      case .leads: lead()
+      case .done(nil): return
+      case .done(let failure?): throw failure
+      case .waiting: preconditionFailure("a ticket was drawn before it was resolved")
+      }
+    }
+  }
+
+  /// Commits `batch` on one of the engine's threads; `completion` is called there, once.
+  package func commit(
+    _ batch: EncodedBatch, synced: Bool, completion: @escaping @Sendable (StoreError?) -> Void
+  ) {
+    do throws(StoreError) {
+      try requireWritable()
+      try requireWithinLimits(batch)
+    } catch {
+      return completion(error)
+    }
+    let mustLead = commits.enqueue(
+      PendingCommit(batch: batch, isSynced: synced, waiter: .callback(completion)))
+    if mustLead { environment.threads.submit { self.lead() } }
+  }
+
+  private func requireWithinLimits(_ batch: EncodedBatch) throws(StoreError) {
+    guard batch.bytes.count <= Limits.batchByteCount else {
+      throw .invalidArgument(
+        "a batch of \(batch.bytes.count) bytes exceeds the limit of \(Limits.batchByteCount)")
+    }
+  }
+
+  /// Runs `body` as the leader: no commit is under way and none begins until it returns.
+  func exclusively<Result>(
+    _ body: () throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    if !commits.tryLead() {
+      let ticket = CommitTicket()
+      let mustLead = commits.enqueue(
+        PendingCommit(batch: nil, isSynced: false, waiter: .thread(ticket)))
+      // With the token in hand and others in line before us, their turn comes first.
+      if mustLead { handOver() }
+      guard case .leads = ticket.wait() else { preconditionFailure("leadership was asked for") }
+    }
+    defer { handOver() }
+    return try body()
+  }
+
+  /// Writes one group and hands over. The caller holds the token.
+  private func lead() {
+    let group = commits.takeGroup()
+    if !group.isEmpty {
+      let failure = writeGroup(
+        group.compactMap(\.batch), synced: group.contains { $0.isSynced })
+      for commit in group {
+        switch commit.waiter {
+        case .thread(let ticket): ticket.resolve(.done(failure))
+        case .callback(let completion): completion(failure)
+        }
+      }
+    }
+    handOver()
+  }
+
+  private func handOver() {
+    switch commits.handOver() {
+    case nil: break
+    case .thread(let ticket): ticket.resolve(.leads)
+    case .callback: environment.threads.submit { self.lead() }
+    }
+  }
+
+  // MARK: - By the leader
+
+  /// Writes `batches` as one frame; all of them fail or none does.
+  private func writeGroup(_ batches: [EncodedBatch], synced: Bool) -> StoreError? {
+    do throws(StoreError) {
+      try requireWritable()
+      let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
+      let entryCount = batches.reduce(0) { $0 + $1.entryCount }
+      try makeRoom(for: byteCount)
+      if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
+      if synced { try syncLog() }
+      if entryCount > 0 { try apply(batches, entryCount: entryCount) }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  private func append(
+    _ batches: [EncodedBatch], entryCount: Int, synced: Bool
+  ) throws(StoreError) {
+    guard let log else { throw .readOnly }
+    let first = lastSequence.load(ordering: .relaxed) + 1
+    guard first <= Tag.maximumSequence - UInt64(entryCount) else {
+      throw .resourceExhausted("sequence numbers")
+    }
+    // A number that was given to a frame is never given again, also when the frame fails: what is
+    // left of it on disk could otherwise be taken for a later commit.
+    lastSequence.store(first + UInt64(entryCount) - 1, ordering: .relaxed)
+    do throws(StoreError) {
+      let rotated = try log.append(
+        batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
+      if rotated { segmentWasBegun() }
+    } catch {
+      if case .poisoned = error { poison(error) }
+      throw error
+    }
+  }
+
+  func syncLog() throws(StoreError) {
+    do throws(StoreError) { try log?.sync() } catch {
+      poison(error)
+      throw error
+    }
+  }
+
+  /// Puts the entries of the group that was just logged into their memtables, and shows them.
+  private func apply(_ batches: [EncodedBatch], entryCount: Int) throws(StoreError) {
+    let last = lastSequence.load(ordering: .relaxed)
+    var sequence = last - UInt64(entryCount) + 1
+    let now = environment.clock.monotonicNanoseconds()
+    var inserter = EntryInserter(engine: self, segment: log?.currentSegment ?? 0)
+    do throws(StoreError) {
+      for batch in batches {
+        try batch.bytes.withView { payload throws(StoreError) in
+          var reader = LogEntryReader(payload, firstSequence: sequence, carries: false)
+          while true {
+            let next: (entry: LogEntry, sequence: UInt64)?
+            do throws(DecodingFailure) { next = try reader.next() } catch {
+              throw .invalidArgument("a batch that cannot be read back: \(error.finding)")
+            }
+            guard let (entry, number) = next else { break }
+            try inserter.insert(entry, number)
+          }
+        }
+        sequence += UInt64(batch.entryCount)
+      }
+    } catch {
+      // The frame is in the log and part of it in memory: only a reopening can tell the whole.
+      poison(error)
+      throw .durabilityLost(operation: "insert", path: "memtable", code: 0)
+    }
+    publish(last)
+    for tree in inserter.touched {
+      tree.lastWrite.store(now, ordering: .relaxed)
+      guard let active = tree.version.active else { continue }
+      active.chargeGrowth()
+      if active.memtable.byteCount >= options.memtableByteCount
+        || active.memtable.rangeTombstoneCount >= Engine.memtableTombstoneCount
+      {
+        freeze(tree)
+      }
+    }
+    if budget.activeByteCount > budget.activeShare { freezeLargest() }
+  }
+
+  /// Inserting a range tombstone copies the set of those before it; this bounds the copying.
+  static let memtableTombstoneCount = 2048
+
+  /// Ends the active memtable of `tree`, if it has entries, and has it flushed. By the leader.
+  func freeze(_ tree: Tree) {
+    guard let active = tree.version.active else { return }
+    active.freeze(at: log?.position ?? 0)
+    tree.update { version in
+      TreeVersion(active: nil, frozen: [active] + version.frozen, levels: version.levels)
+    }
+    considerWork(tree)
+  }
+
+  private func freezeLargest() {
+    let trees = dirtyTrees.withLock { Array($0.values) }
+    let largest = trees.max {
+      ($0.version.active?.memtable.byteCount ?? 0, $1.id)
+        < ($1.version.active?.memtable.byteCount ?? 0, $0.id)
+    }
+    if let largest { freeze(largest) }
+  }
+}
+
+/// Routes entries to memtables, with the last tree it used at hand.
+struct EntryInserter {
+  private let engine: Engine
+  private let segment: UInt64
+  private let keyspaces: [UInt32: KeyspaceState]
+  private(set) var touched: [Tree] = []
+
+  init(engine: Engine, segment: UInt64) {
+    self.engine = engine
+    self.segment = segment
+    keyspaces = engine.keyspaces.withLock { $0 }
+  }
+
+  /// Inserts one entry; those of keyspaces that were dropped go nowhere.
+  mutating func insert(_ entry: LogEntry, _ sequence: UInt64) throws(StoreError) {
+    guard let keyspace = keyspaces[entry.keyspace] else { return }
+    guard entry.kind == .rangeDeletion else {
+      let tree = keyspace.trees[shard(of: entry.key)]
+      _ = try memtable(of: tree).insert(
+        entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
+      return
+    }
+    // A range spans all shards; a tree without anything has nothing to delete.
+    for tree in keyspace.trees where !tree.version.isEmpty {
+      try memtable(of: tree).insertRangeTombstone(entry.key, entry.value, sequence: sequence)
+    }
+  }
+
+  func shard(of key: ByteView) -> Int { engine.shard(of: key.hash()) }
+
+  /// The active memtable of `tree`; made when there is none.
+  mutating func memtable(of tree: Tree) throws(StoreError) -> Memtable {
+    if !touched.contains(where: { $0 === tree }) { touched.append(tree) }
+    if let active = tree.version.active { return active.memtable }
+    let fresh = LoggedMemtable(segment: segment, pool: engine.arenas, budget: engine.budget)
+    tree.update { version in
+      TreeVersion(active: fresh, frozen: version.frozen, levels: version.levels)
+    }
+    engine.dirtyTrees.withLock { $0[tree.id] = tree }
+    return fresh.memtable
+  }
+}

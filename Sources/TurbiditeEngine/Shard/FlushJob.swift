@@ -1,0 +1,129 @@
+// FlushJob — turns the oldest frozen memtable of a tree into a table of level 0.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+/// One memtable on its way to disk.
+final class FlushJob: BackgroundJob, @unchecked Sendable {
+  private let engine: Engine
+  private let tree: Tree
+  private var source: LoggedMemtable?
+  private var cursor: EntryCursor?
+  private var filter: VersionFilter?
+  private var sink: TableSink?
+
+  /// Input bytes a step: about a millisecond's work.
+  static let stepByteCount = 256 << 10
+
+  init(engine: Engine, tree: Tree) {
+    self.engine = engine
+    self.tree = tree
+    super.init(priority: .flush)
+  }
+
+  override func step() throws(StoreError) -> Bool {
+    if source == nil { return try begin() }
+    guard let cursor else { preconditionFailure("a flush without a cursor") }
+    var byteCount = 0
+    while cursor.isValid {
+      if filter?.judge(cursor.key, cursor.tag) == .keep {
+        try sink?.add(cursor.key, cursor.tag, cursor.value)
+      }
+      byteCount += cursor.key.count + cursor.value.count + 16
+      try cursor.next()
+      if byteCount >= Self.stepByteCount { return true }
+    }
+    try finish()
+    return false
+  }
+
+  private func begin() throws(StoreError) -> Bool {
+    guard let oldest = tree.version.frozen.last, !tree.isDropped.load(ordering: .acquiring) else {
+      tree.work.withLock { $0.isFlushing = false }
+      return false
+    }
+    // A table must not hold what the log could still lose: half of a batch over two shards would
+    // then survive a power cut (RELIABILITY, rows 21 and 22).
+    if let log = engine.log, log.syncedPosition < oldest.endPosition.load(ordering: .acquiring) {
+      try engine.syncLog()
+    }
+    source = oldest
+    let memtable = oldest.memtable
+    let filter = VersionFilter(
+      snapshots: engine.pins.all, tombstones: memtable.rangeTombstones, isBottommost: false)
+    self.filter = filter
+    sink = TableSink(
+      engine.sinkContext(for: tree.id, tableByteCount: .max),
+      tombstones: filter.survivingTombstones())
+    cursor = memtable.makeCursor()
+    try cursor?.seekToFirst()
+    return true
+  }
+
+  private func finish() throws(StoreError) {
+    guard var sink, let source else { preconditionFailure("a flush without a sink") }
+    try sink.finish()
+    self.sink = sink
+    let tables = sink.tables
+    let handles = try engine.handles(for: tables, tree: tree.id)
+    var isInstalled = false
+    try engine.install(
+      { state throws(StoreError) in
+        guard state.keyspaces[tree.id.keyspace] != nil else { return nil }
+        var edit = VersionEdit()
+        for table in tables {
+          edit.addedTables.append(.init(tree: tree.id, level: 0, table: table))
+        }
+        if let largest = source.memtable.largestSequence {
+          edit.flushedSequences[tree.id] = largest
+        }
+        engine.setLogFloor(in: &edit, above: state.logFloor, without: source)
+        return edit
+      },
+      publish: { _ throws(StoreError) in
+        isInstalled = true
+        tree.update { version in
+          var levels = version.levels
+          // A flush is newer than every table before it: flushes of a tree run one at a time.
+          levels[0] = handles + levels[0]
+          return TreeVersion(
+            active: version.active, frozen: version.frozen.filter { $0 !== source },
+            levels: levels)
+        }
+      })
+    // A keyspace that was dropped meanwhile has no use for the table.
+    if isInstalled { self.sink = nil }
+    end(nil)
+    engine.flushEnded(tree)
+  }
+
+  override func end(_ failure: StoreError?) {
+    cursor = nil
+    filter = nil
+    source = nil
+    discardOutput()
+    let failures = tree.work.withLock { work -> Int in
+      work.isFlushing = false
+      work.failedFlushCount = failure == nil ? 0 : work.failedFlushCount + 1
+      return work.failedFlushCount
+    }
+    guard let failure else { return }
+    engine.reportBackground(failure)
+    // A sync that fails three times on fresh files is no accident.
+    if case .durabilityLost = failure, failures >= 3 { engine.poison(failure) }
+    engine.lookAgainSoon()
+  }
+
+  private func discardOutput() {
+    // After a failure of the manifest an edit that names the files may be on disk all the same:
+    // then they stay, and the next open decides.
+    guard var sink, !engine.isPoisoned else { return }
+    self.sink = nil
+    do throws(StoreError) { try sink.discard() } catch {
+      // What could not be removed is an orphan: the next open removes it.
+      engine.reportBackground(error)
+    }
+  }
+}

@@ -1,0 +1,52 @@
+// MemoryBudget — one number for all the memory a store holds on to.
+//
+// Room:    Engine/Shard.
+// Limits:  Counts memtables, block cache, indexes and filters. Buffers of running flushes and
+//          compactions come on top: a few MiB for each background thread.
+
+import Synchronization
+import TurbiditeSystem
+
+/// Divides the budget: memtables take what they need up to their share, the metadata of open tables
+/// what it needs up to its own, and the block cache gets the rest.
+final class MemoryBudget: Sendable {
+  let byteCount: Int
+  let cache: BlockCache
+  private let memtables = Atomic<Int>(0)
+  private let active = Atomic<Int>(0)
+  private let tables = Atomic<Int>(0)
+
+  init(byteCount: Int) {
+    self.byteCount = byteCount
+    cache = BlockCache(capacityByteCount: byteCount / 2)
+  }
+
+  /// Memtables that take writes may hold this much together; then the largest is flushed.
+  var activeShare: Int { byteCount / 4 }
+  /// All memtables may hold this much; then writers wait for a flush.
+  var memtableShare: Int { byteCount / 2 }
+  /// Indexes and filters of open tables; beyond, the least used are closed.
+  var tableShare: Int { byteCount / 4 }
+
+  var memtableByteCount: Int { memtables.load(ordering: .relaxed) }
+  var activeByteCount: Int { active.load(ordering: .relaxed) }
+
+  func chargeMemtables(_ delta: Int) {
+    memtables.add(delta, ordering: .relaxed)
+    rebalance()
+  }
+
+  func chargeActive(_ delta: Int) { active.add(delta, ordering: .relaxed) }
+
+  func chargeTables(_ delta: Int) {
+    tables.add(delta, ordering: .relaxed)
+    rebalance()
+  }
+
+  private func rebalance() {
+    let used = memtableByteCount + tables.load(ordering: .relaxed)
+    let rest = max(byteCount / 16, byteCount - used)
+    // A change below 1/64 of the budget is not worth the cache's lock.
+    if abs(rest - cache.capacityByteCount) > byteCount / 64 { cache.capacityByteCount = rest }
+  }
+}

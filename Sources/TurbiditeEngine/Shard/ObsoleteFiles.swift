@@ -1,0 +1,81 @@
+// ObsoleteFiles — files that the store no longer consists of, until their readers are gone.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+/// The bytes of LOCK that processes lock. None of them is ever written.
+enum LockBytes {
+  /// Exclusive, by the one writer.
+  static let writer: UInt64 = 0
+  /// Shared, by a reader that is just opening: nothing may be deleted.
+  static let opening: UInt64 = 1
+  /// Shared, by a reader of the state after edit `n`, at this offset plus `n`.
+  static let firstEdit: UInt64 = 16
+}
+
+/// Files to be removed, each with the edit since which no new reader can need it.
+final class ObsoleteFiles: Sendable {
+  private let files = Mutex<[ObsoleteFile]>([])
+
+  var isEmpty: Bool { files.withLock { $0.isEmpty } }
+
+  func add(_ file: ObsoleteFile) { files.withLock { $0.append(file) } }
+
+  func takeAll() -> [ObsoleteFile] {
+    files.withLock { files in
+      defer { files = [] }
+      return files
+    }
+  }
+
+  func putBack(_ kept: [ObsoleteFile]) { files.withLock { $0 += kept } }
+}
+
+/// Removes obsolete files that no reader in another process can still need.
+final class DeletionJob: BackgroundJob, @unchecked Sendable {
+  private let engine: Engine
+
+  init(engine: Engine) {
+    self.engine = engine
+    super.init(priority: .deletion)
+  }
+
+  override func step() throws(StoreError) -> Bool {
+    var kept: [ObsoleteFile] = []
+    var failure: StoreError?
+    for file in engine.obsolete.takeAll() {
+      do throws(StoreError) {
+        if try isNeeded(file) {
+          kept.append(file)
+        } else {
+          try engine.environment.fileSystem.removeFile(file.path)
+        }
+      } catch {
+        // One file that cannot be removed keeps no other; it is tried again.
+        kept.append(file)
+        failure = error
+      }
+    }
+    engine.obsolete.putBack(kept)
+    if !kept.isEmpty { engine.lookAgainSoon() }
+    if let failure { throw failure }
+    return false
+  }
+
+  /// Whether a reader holds a state that the file was part of.
+  private func isNeeded(_ file: ObsoleteFile) throws(StoreError) -> Bool {
+    guard let lock = engine.lockFile else { return true }
+    do throws(SystemError) {
+      return try lock.isLockedElsewhere(
+        from: LockBytes.opening, to: LockBytes.firstEdit + file.removedBy)
+    } catch {
+      throw StoreError(error)
+    }
+  }
+
+  override func end(_ failure: StoreError?) {
+    if let failure { engine.reportBackground(failure) }
+  }
+}

@@ -1,0 +1,171 @@
+// ScanCursor — what one reader sees of a keyspace, in key order, either way.
+//
+// Room:    Engine/Shard.
+
+import TurbiditeSystem
+
+/// The keys and values that are visible at one sequence number, over all shards of a keyspace.
+///
+/// All sources of all shards are merged at once: a key lies in one shard only, and a range tombstone
+/// lies in all of them with one sequence number, so neither needs to know where it came from.
+///
+/// `key` and `value` are valid until the cursor moves. Not thread-safe.
+final class ScanCursor {
+  private(set) var isValid = false
+  private(set) var key = ByteView.empty
+  private(set) var value = ByteView.empty
+
+  private let versions: [TreeVersion]
+  private let sequence: UInt64
+  private let merge: EntryCursor?
+  private let tombstones: RangeTombstones
+  /// Going forward: the key whose older versions are to be skipped.
+  private var skippedKey: [UInt8] = []
+  private var skips = false
+  /// Going backward: the current entry, as the merge stands before it.
+  private var keyBuffer: OwnedBuffer?
+  private var valueBuffer: OwnedBuffer?
+  private var isForward = true
+
+  init(_ versions: [TreeVersion], at sequence: UInt64, access: BlockAccess) throws(StoreError) {
+    self.versions = versions
+    self.sequence = sequence
+    var sources: [EntryCursor] = []
+    var sets: [RangeTombstones] = []
+    for version in versions {
+      for memtable in version.memtables {
+        let set = memtable.memtable.rangeTombstones
+        if !set.isEmpty { sets.append(set) }
+        sources.append(memtable.memtable.makeCursor())
+      }
+      for table in version.levels[0] {
+        sources.append(RunCursor([table], access: access))
+      }
+      for level in version.levels.dropFirst() where !level.isEmpty {
+        sources.append(RunCursor(level, access: access))
+      }
+      for table in version.levels.joined() where table.metadata.summary.rangeTombstoneCount > 0 {
+        sets.append(try table.open().rangeTombstones)
+      }
+    }
+    tombstones = sets.isEmpty ? .none : RangeTombstones.merged(sets)
+    merge = sources.isEmpty ? nil : sources.count == 1 ? sources[0] : MergingCursor(sources)
+  }
+
+  func seekToFirst() throws(StoreError) {
+    try start(forward: true)
+    try merge?.seekToFirst()
+    try settleForward()
+  }
+
+  func seekToLast() throws(StoreError) {
+    try start(forward: false)
+    try merge?.seekToLast()
+    try settleBackward()
+  }
+
+  /// Moves to the first visible key at or behind `target`.
+  func seek(_ target: ByteView) throws(StoreError) {
+    try start(forward: true)
+    try merge?.seek(target, .newest(at: sequence))
+    try settleForward()
+  }
+
+  /// Moves to the last visible key before `target`.
+  func seekBefore(_ target: ByteView) throws(StoreError) {
+    try start(forward: false)
+    try merge?.seekBefore(target, Tag(rawValue: .max))
+    try settleBackward()
+  }
+
+  /// Precondition: `isValid`, and the cursor goes forward.
+  func next() throws(StoreError) {
+    precondition(isValid)
+    precondition(isForward)
+    isValid = false
+    skippedKey.removeAll(keepingCapacity: true)
+    skippedKey.append(key)
+    skips = true
+    try merge?.next()
+    try settleForward()
+  }
+
+  /// Precondition: `isValid`, and the cursor goes backward.
+  func previous() throws(StoreError) {
+    precondition(isValid)
+    precondition(!isForward)
+    isValid = false
+    try settleBackward()
+  }
+
+  private func start(forward: Bool) throws(StoreError) {
+    isValid = false
+    isForward = forward
+    skips = false
+  }
+
+  /// From where the merge stands to the first entry that this reader sees.
+  private func settleForward() throws(StoreError) {
+    guard let merge else { return }
+    while merge.isValid {
+      if merge.tag.sequence > sequence || (skips && isSkipped(merge.key)) {
+        try merge.next()
+        continue
+      }
+      if merge.tag.isValue && !isCovered(merge.key, merge.tag) {
+        key = merge.key
+        value = merge.value
+        isValid = true
+        return
+      }
+      skippedKey.removeAll(keepingCapacity: true)
+      skippedKey.append(merge.key)
+      skips = true
+      try merge.next()
+    }
+  }
+
+  private func isSkipped(_ candidate: ByteView) -> Bool {
+    candidate.count == skippedKey.count && skippedKey.withView { $0.isEqual(to: candidate) }
+  }
+
+  private func isCovered(_ key: ByteView, _ tag: Tag) -> Bool {
+    guard !tombstones.isEmpty else { return false }
+    guard let newest = tombstones.newestCovering(key, at: sequence) else { return false }
+    return newest > tag.sequence
+  }
+
+  /// Going backward, the versions of a key come oldest first: the last visible one counts.
+  private func settleBackward() throws(StoreError) {
+    guard let merge else { return }
+    while merge.isValid {
+      let current = try copy(merge.key, into: &keyBuffer)
+      var isLive = false
+      while merge.isValid, merge.key.isEqual(to: current) {
+        if merge.tag.sequence <= sequence {
+          isLive = merge.tag.isValue && !isCovered(current, merge.tag)
+          if isLive { value = try copy(merge.value, into: &valueBuffer) }
+        }
+        try merge.previous()
+      }
+      if isLive {
+        key = current
+        isValid = true
+        return
+      }
+    }
+  }
+
+  /// Copies into a buffer that is kept for the next entry when it is large enough.
+  private func copy(
+    _ view: ByteView, into buffer: inout OwnedBuffer?
+  ) throws(StoreError) -> ByteView {
+    if let buffer, buffer.count >= view.count { return buffer.overwrite(with: view) }
+    let capacity = max(64, view.count + view.count / 2)
+    guard let fresh = OwnedBuffer(count: capacity) else {
+      throw .resourceExhausted("\(capacity) bytes of memory for a scan")
+    }
+    buffer = fresh
+    return fresh.overwrite(with: view)
+  }
+}

@@ -1,0 +1,212 @@
+// TableHandle — a live table: its metadata, its reader while open, its file's end.
+//
+// Room:    Engine/Shard.
+
+import Synchronization
+import TurbiditeSystem
+
+/// A table that some version of a tree refers to.
+///
+/// The file outlives its last reference by design: a table that a compaction replaced is removed only
+/// when no version, scan or snapshot holds its handle any more, which is when `deinit` runs.
+final class TableHandle: Sendable {
+  let tree: TreeID
+  let metadata: TableMetadata
+  private let tables: TableCache
+  private let reader: Mutex<TableReader?>
+  /// The edit that removed the table, or 0 while it is part of the store.
+  private let obsoleteSince = Atomic<UInt64>(0)
+  private let wasUsed = Atomic<Bool>(false)
+  private let smallestBuffer: OwnedBuffer
+  private let largestBuffer: OwnedBuffer
+
+  init(_ metadata: TableMetadata, tree: TreeID, tables: TableCache) throws(StoreError) {
+    let smallest = metadata.summary.smallestKey.withView { OwnedBuffer(copying: $0) }
+    let largest = metadata.summary.largestKey.withView { OwnedBuffer(copying: $0) }
+    guard let smallest, let largest else { throw .resourceExhausted("memory for a table's keys") }
+    self.tree = tree
+    self.metadata = metadata
+    self.tables = tables
+    reader = Mutex(nil)
+    smallestBuffer = smallest
+    largestBuffer = largest
+  }
+
+  deinit {
+    tables.forget(metadata.fileNumber, reader: reader.withLock { $0 })
+    let edit = obsoleteSince.load(ordering: .acquiring)
+    if edit != 0 {
+      tables.reportObsolete(
+        ObsoleteFile(path: path, fileNumber: metadata.fileNumber, removedBy: edit))
+    }
+  }
+
+  var path: String { FileNames.table(shard: tree.shard, metadata.fileNumber) }
+  var smallestKey: ByteView { smallestBuffer.view }
+  var largestKey: ByteView { largestBuffer.view }
+
+  /// Whether `key` lies in the table's range.
+  func mayHold(_ key: ByteView) -> Bool {
+    if key.compare(smallestKey) < 0 { return false }
+    return !ends(before: key)
+  }
+
+  /// Whether every key of the table comes before `key`.
+  func ends(before key: ByteView) -> Bool {
+    let order = largestKey.compare(key)
+    return order < 0 || (order == 0 && metadata.summary.largestIsExclusive)
+  }
+
+  /// The open table; opens it when it is not.
+  func open() throws(StoreError) -> TableReader {
+    if !wasUsed.load(ordering: .relaxed) { wasUsed.store(true, ordering: .relaxed) }
+    if let open = openReader { return open }
+    let opened = try tables.openReader(self)
+    let kept = reader.withLock { current -> TableReader in
+      if let current { return current }
+      current = opened
+      return opened
+    }
+    if kept === opened { tables.remember(self, opened) }
+    return kept
+  }
+
+  /// The table's reader, if it is open.
+  var openReader: TableReader? { reader.withLock { $0 } }
+
+  /// Closes the table until it is next needed; those who use it now keep it open.
+  func close() { reader.withLock { $0 = nil } }
+
+  /// Whether the table was used since the last call.
+  func takeUse() -> Bool { wasUsed.exchange(false, ordering: .relaxed) }
+
+  /// Says that the store consists without this table from edit `edit` on.
+  func markObsolete(since edit: UInt64) { obsoleteSince.store(edit, ordering: .releasing) }
+}
+
+/// A file that no version refers to any more.
+struct ObsoleteFile: Sendable {
+  var path: String
+  var fileNumber: UInt64
+  /// Readers of the state before this edit may still need it.
+  var removedBy: UInt64
+}
+
+/// Keeps the number of open tables and the memory of their indexes and filters bounded.
+final class TableCache: Sendable {
+  private struct Entry {
+    weak var handle: TableHandle?
+    var metadataByteCount: Int
+  }
+
+  private struct State {
+    var entries: [UInt64: Entry] = [:]
+    /// The file numbers in `entries`, and those that left it since the last sweep.
+    var ring: [UInt64] = []
+    var hand = 0
+    var metadataByteCount = 0
+  }
+
+  let fileSystem: any FileSystem
+  let store: StoreID
+  let budget: MemoryBudget
+  private let maximumOpenCount: Int
+  private let state = Mutex(State())
+  private let onObsolete: @Sendable (ObsoleteFile) -> Void
+
+  init(
+    fileSystem: any FileSystem, store: StoreID, budget: MemoryBudget, maximumOpenCount: Int,
+    onObsolete: @escaping @Sendable (ObsoleteFile) -> Void
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.budget = budget
+    self.maximumOpenCount = maximumOpenCount
+    self.onObsolete = onObsolete
+  }
+
+  func reportObsolete(_ file: ObsoleteFile) {
+    budget.cache.remove(fileNumber: file.fileNumber)
+    onObsolete(file)
+  }
+
+  fileprivate func openReader(_ handle: TableHandle) throws(StoreError) -> TableReader {
+    let file: any File
+    do throws(SystemError) {
+      file = try fileSystem.open(handle.path, .read)
+    } catch {
+      if error.isAbsent {
+        throw .corrupt(Damage(file: handle.path, offset: 0, finding: "the table is missing"))
+      }
+      guard error.cause == .handlesOrMemory else { throw StoreError(error) }
+      // Out of handles: give some back and try once more.
+      evict(keeping: maximumOpenCount / 2)
+      file = try fileSystem.openFile(handle.path, .read)
+    }
+    let metadata = handle.metadata
+    return try TableReader(
+      file: file,
+      identity: TableIdentity(
+        store: store, fileNumber: metadata.fileNumber, keyspace: handle.tree.keyspace,
+        shard: handle.tree.shard),
+      expecting: TableExpectation(
+        byteCount: metadata.summary.byteCount, footerChecksum: metadata.summary.footerChecksum),
+      cache: budget.cache)
+  }
+
+  fileprivate func remember(_ handle: TableHandle, _ reader: TableReader) {
+    let byteCount = reader.metadataByteCount
+    let number = handle.metadata.fileNumber
+    state.withLock { state in
+      state.entries[number] = Entry(handle: handle, metadataByteCount: byteCount)
+      state.ring.append(number)
+      state.metadataByteCount += byteCount
+    }
+    budget.chargeTables(byteCount)
+    evict(keeping: maximumOpenCount)
+  }
+
+  fileprivate func forget(_ number: UInt64, reader: TableReader?) {
+    let byteCount = state.withLock { state -> Int in
+      guard let entry = state.entries.removeValue(forKey: number) else { return 0 }
+      state.metadataByteCount -= entry.metadataByteCount
+      return entry.metadataByteCount
+    }
+    if byteCount != 0 { budget.chargeTables(-byteCount) }
+  }
+
+  /// Closes tables that were not used lately (a clock: one turn spares what was used since the last)
+  /// until at most `count` are open and their memory is within its share.
+  private func evict(keeping count: Int) {
+    var closed: [TableHandle] = []
+    var released = 0
+    state.withLock { state in
+      var turns = 2 * state.ring.count
+      while turns > 0, !state.ring.isEmpty,
+        state.entries.count > count || state.metadataByteCount > budget.tableShare
+      {
+        turns -= 1
+        if state.hand >= state.ring.count { state.hand = 0 }
+        let number = state.ring[state.hand]
+        guard let entry = state.entries[number], let handle = entry.handle else {
+          state.ring.remove(at: state.hand)
+          continue
+        }
+        if handle.takeUse() && turns > 0 {
+          state.hand += 1
+          closed.append(handle)  // Kept alive until the lock is given back.
+          continue
+        }
+        state.ring.remove(at: state.hand)
+        state.entries[number] = nil
+        state.metadataByteCount -= entry.metadataByteCount
+        released += entry.metadataByteCount
+        handle.close()
+        closed.append(handle)
+      }
+    }
+    if released != 0 { budget.chargeTables(-released) }
+    // The handles gathered in `closed` may die here, outside the lock that their deinit takes.
+    closed.removeAll()
+  }
+}

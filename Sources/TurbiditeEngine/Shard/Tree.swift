@@ -1,0 +1,137 @@
+// Tree — one keyspace in one shard: memtables above tables.
+//
+// Room:    Engine/Shard.
+// Source:  The log-structured merge-tree, O'Neil et al., Acta Informatica 33, 1996.
+
+import Synchronization
+import TurbiditeSystem
+
+/// A memtable, and what the log holds of it.
+///
+/// Safe to share: the memtable is its own proof, the rest are atomics.
+final class LoggedMemtable: Sendable {
+  let memtable: Memtable
+  private let budget: MemoryBudget
+  /// The oldest log segment with an entry of this memtable.
+  let oldestSegment: Atomic<UInt64>
+  /// The log position behind its last entry, set when it takes no more.
+  let endPosition = Atomic<UInt64>(0)
+  private let charged = Atomic<Int>(0)
+  private let isActive = Atomic<Bool>(true)
+
+  init(segment: UInt64, pool: ArenaPool, budget: MemoryBudget) {
+    memtable = Memtable(pool: pool)
+    self.budget = budget
+    oldestSegment = Atomic(segment)
+  }
+
+  deinit {
+    let byteCount = charged.load(ordering: .relaxed)
+    budget.chargeMemtables(-byteCount)
+    if isActive.load(ordering: .relaxed) { budget.chargeActive(-byteCount) }
+  }
+
+  /// Tells the budget how much the memtable has grown. By the leader, after inserting.
+  func chargeGrowth() {
+    let byteCount = memtable.byteCount
+    let growth = byteCount - charged.exchange(byteCount, ordering: .relaxed)
+    guard growth != 0 else { return }
+    budget.chargeMemtables(growth)
+    budget.chargeActive(growth)
+  }
+
+  /// Says that the memtable takes no more entries. By the leader, once.
+  func freeze(at position: UInt64) {
+    endPosition.store(position, ordering: .releasing)
+    isActive.store(false, ordering: .relaxed)
+    budget.chargeActive(-charged.load(ordering: .relaxed))
+  }
+}
+
+/// What a tree consists of at one moment. Immutable, but for the active memtable's contents.
+///
+/// Invariants:
+/// 1. Of one key, everything in `active` is newer than everything in `frozen`, each of `frozen` than
+///    the next, all of them than level 0, each table of level 0 than the next that shares the key,
+///    and each level than the one below.
+/// 2. Below level 0 tables are ascending and disjoint.
+final class TreeVersion: Sendable {
+  let active: LoggedMemtable?
+  /// Newest first.
+  let frozen: [LoggedMemtable]
+  /// Level 0 newest first.
+  let levels: [[TableHandle]]
+
+  init(active: LoggedMemtable?, frozen: [LoggedMemtable], levels: [[TableHandle]]) {
+    assert(levels.count == Limits.levelCount)
+    self.active = active
+    self.frozen = frozen
+    self.levels = levels
+  }
+
+  static let emptyLevels: [[TableHandle]] = Array(repeating: [], count: Limits.levelCount)
+
+  /// The active and the frozen memtables, newest first.
+  var memtables: [LoggedMemtable] { (active.map { [$0] } ?? []) + frozen }
+
+  var isEmpty: Bool { active == nil && frozen.isEmpty && levels.allSatisfy(\.isEmpty) }
+}
+
+/// One keyspace in one shard.
+final class Tree: Sendable {
+  struct Work {
+    var isFlushing = false
+    var isCompacting = false
+    /// Set when a compaction met damage: rewriting would lose what a repair may save.
+    var isCompactionSuspended = false
+    var failedFlushCount = 0
+    var isFullCompactionWanted = false
+  }
+
+  let id: TreeID
+  private let state: Mutex<TreeVersion>
+  let work = Mutex(Work())
+  /// When the tree was last written to, in nanoseconds of the engine's clock.
+  let lastWrite = Atomic<UInt64>(0)
+  let isDropped = Atomic<Bool>(false)
+
+  init(id: TreeID, levels: [[TableHandle]]) {
+    self.id = id
+    state = Mutex(TreeVersion(active: nil, frozen: [], levels: levels))
+  }
+
+  var version: TreeVersion { state.withLock { $0 } }
+
+  /// Replaces the version by what `change` makes of it.
+  ///
+  /// The old version is returned so that it dies, if it does, outside the lock.
+  @discardableResult
+  func update(_ change: (TreeVersion) -> TreeVersion) -> TreeVersion {
+    state.withLock { version in
+      let old = version
+      version = change(old)
+      return old
+    }
+  }
+}
+
+/// A keyspace that exists: a name and a tree in each shard.
+package final class KeyspaceState: Sendable {
+  package let id: UInt32
+  package let name: String
+  let trees: [Tree]
+  private let dropped = Atomic<Bool>(false)
+
+  init(id: UInt32, name: String, trees: [Tree]) {
+    self.id = id
+    self.name = name
+    self.trees = trees
+  }
+
+  package var isDropped: Bool { dropped.load(ordering: .acquiring) }
+
+  func markDropped() {
+    dropped.store(true, ordering: .releasing)
+    for tree in trees { tree.isDropped.store(true, ordering: .releasing) }
+  }
+}
