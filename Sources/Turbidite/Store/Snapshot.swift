@@ -39,7 +39,8 @@ public struct Snapshot: ~Copyable, Sendable {
       ) { Bytes(copying: $0) }
       switch consume result {
       case .found(let value): return value
-      case .absent, .wouldBlock: return nil
+      case .absent: return nil
+      case .wouldBlock: return nil
       }
     }
   }

@@ -69,7 +69,8 @@ extension Store {
         of: key, in: store.state(of: keyspace), at: nil, mode: .blocking, body)
       switch consume result {
       case .found(let value): return value
-      case .absent, .wouldBlock: return nil
+      case .absent: return nil
+      case .wouldBlock: return nil
       }
     }
 
