@@ -50,3 +50,9 @@ extension [UInt8] {
 func varintByteCount(_ value: UInt64) -> Int {
   max(1, (70 &- value.leadingZeroBitCount) / 7)
 }
+
+/// Hexadecimal with all its digits, for findings.
+func hexadecimal(_ value: UInt64) -> String {
+  let digits = String(value, radix: 16)
+  return "0x" + String(repeating: "0", count: 16 - digits.count) + digits
+}

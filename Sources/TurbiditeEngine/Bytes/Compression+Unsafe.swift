@@ -1,44 +1,46 @@
-// Compression — LZ4 blocks through the system's library.
+// Compression — LZ4 for data blocks and log frames.
 //
 // Room:    Engine/Bytes.
-// Format:  FORMAT.md section 2.5.
-// Source:  LZ4 block format (Yann Collet, lz4 1.9, doc/lz4_Block_format.md).
+// Source:  LZ4 block format (Yann Collet, lz4 1.9, doc/lz4_Block_format.md), the system's library.
+// Limits:  Blocks are below 2^31 bytes, what the library's `int` holds.
 
 import CLZ4
 
-/// LZ4 in both directions. Every length is checked before memory is taken for it.
-enum LZ4 {
-  /// Appends `source` compressed to `target`.
-  ///
-  /// - Returns: false, with `target` unchanged, when that would save less than an eighth.
-  static func append(_ source: ByteView, to target: inout [UInt8]) -> Bool {
-    guard source.count >= 16, source.count <= Int(LZ4_MAX_INPUT_SIZE) else { return false }
-    let start = target.count
-    let room = source.count - source.count / 8
-    target.append(contentsOf: repeatElement(0, count: room))
-    // Safe: LZ4 writes at most `room` bytes, which were appended on the line above.
-    let written = unsafe target.withUnsafeMutableBytes { bytes -> Int in
-      guard let base = bytes.baseAddress else { return 0 }
-      return Int(
-        unsafe LZ4_compress_default(
-          source.start.assumingMemoryBound(to: CChar.self),
-          (base + start).assumingMemoryBound(to: CChar.self),
-          Int32(source.count), Int32(room)))
-    }
-    target.removeLast(written > 0 ? room - written : room)
-    return written > 0
-  }
+/// How the stored bytes of a block were made.
+///
+/// The raw values are in files and never change.
+enum Compression: UInt8, Sendable, Hashable {
+  case none = 0
+  case lz4 = 1
 
-  /// Decompresses all of `source` into `target`, which it must fill exactly.
+  /// The largest raw size that `storedByteCount` bytes can honestly declare: a byte of LZ4 adds at
+  /// most 255 bytes, and the last sequence a few more.
   ///
-  /// - Returns: false when the bytes are no LZ4 block of that size.
-  static func decompress(_ source: ByteView, into target: OwnedBuffer) -> Bool {
-    guard source.count <= Int(Int32.max), target.count <= Int(Int32.max) else { return false }
-    // Safe: LZ4_decompress_safe reads within `source.count` and writes within `target.count`.
-    let written = unsafe LZ4_decompress_safe(
-      source.start.assumingMemoryBound(to: CChar.self),
-      target.start.assumingMemoryBound(to: CChar.self),
-      Int32(source.count), Int32(target.count))
-    return Int(written) == target.count
-  }
+  /// Bounds an allocation before it is made.
+  static func largestRawByteCount(storedByteCount: Int) -> Int { storedByteCount * 255 + 64 }
+}
+
+/// Compresses `raw` into `target` when that saves at least an eighth.
+///
+/// - Returns: the compressed bytes' count, or 0 when `raw` had better be stored as it is.
+func compressLZ4(_ raw: ByteView, into target: OwnedBuffer) -> Int {
+  let limit = min(raw.count &- raw.count / 8, target.count)
+  guard raw.count > 0, raw.count <= Int(LZ4_MAX_INPUT_SIZE), limit > 0 else { return 0 }
+  // Safe: both counts are those of the memory behind the pointers, and below 2^31.
+  let count = unsafe LZ4_compress_default(
+    raw.start.assumingMemoryBound(to: CChar.self),
+    target.start.assumingMemoryBound(to: CChar.self), Int32(raw.count), Int32(limit))
+  return max(Int(count), 0)
+}
+
+/// Decompresses `stored` into `target`.
+///
+/// - Returns: whether `stored` was well formed and filled `target` exactly.
+func decompressLZ4(_ stored: ByteView, into target: OwnedBuffer) -> Bool {
+  guard stored.count <= Int(Int32.max), target.count <= Int(Int32.max) else { return false }
+  // Safe: both counts are those of the memory behind the pointers; the decoder is the bounded one.
+  let count = unsafe LZ4_decompress_safe(
+    stored.start.assumingMemoryBound(to: CChar.self),
+    target.start.assumingMemoryBound(to: CChar.self), Int32(stored.count), Int32(target.count))
+  return Int(count) == target.count
 }

@@ -201,12 +201,6 @@ struct FrameCoder {
   }
 }
 
-/// 16 hexadecimal digits.
-func hexadecimal(_ value: UInt64) -> String {
-  let digits = String(value, radix: 16)
-  return String(repeating: "0", count: 16 - digits.count) + digits
-}
-
 /// Whether every byte is zero.
 func isZero(_ bytes: ByteView) -> Bool {
   var offset = 0

@@ -103,7 +103,7 @@ struct LogSegmentReader {
     guard let raw = OwnedBuffer(count: frame.rawByteCount) else {
       throw .resourceExhausted("\(frame.rawByteCount) bytes of memory to read \(path)")
     }
-    guard LZ4.decompress(frame.stored, into: raw) else {
+    guard decompressLZ4(frame.stored, into: raw) else {
       throw .corrupt(
         Damage(file: path, offset: UInt64(frame.offset), finding: "a frame does not decompress"))
     }

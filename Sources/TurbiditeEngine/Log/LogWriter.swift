@@ -138,12 +138,8 @@ final class LogWriter: @unchecked Sendable {
     }
     precondition(rawByteCount <= Limits.batchByteCount)
     var isCompressed = false
-    if compresses, batches.count == 1, let batch = batches.first {
-      isCompressed = batch.bytes.withView { LZ4.append($0, to: &leading.scratch) }
-    }
-    if !isCompressed {
-      for batch in batches { leading.scratch.append(contentsOf: batch.bytes) }
-    }
+    for batch in batches { leading.scratch.append(contentsOf: batch.bytes) }
+    if compresses { isCompressed = compressScratch() }
     let byteCount = UInt64(
       FrameCoder.paddedByteCount(leading.scratch.count - LogFrame.headerByteCount))
     let rotates =
@@ -156,6 +152,23 @@ final class LogWriter: @unchecked Sendable {
       rawByteCount: rawByteCount, isCompressed: isCompressed)
     return rotates
   }
+
+  /// Compresses the entries in `scratch` when that saves an eighth.
+  private func compressScratch() -> Bool {
+    let rawByteCount = leading.scratch.count - LogFrame.headerByteCount
+    guard rawByteCount >= Self.compressionThreshold, let target = OwnedBuffer(count: rawByteCount)
+    else { return false }
+    let count = leading.scratch.withView { scratch in
+      compressLZ4(scratch.slice(LogFrame.headerByteCount, rawByteCount), into: target)
+    }
+    guard count > 0 else { return false }
+    leading.scratch.removeLast(rawByteCount)
+    leading.scratch.append(target.view.slice(0, count))
+    return true
+  }
+
+  /// Below a page or two a frame costs the disk as much as a compressed one.
+  private static let compressionThreshold = 16 << 10
 
   /// Seals the frame in `scratch` and writes it at the end of the current segment.
   private func write(

@@ -269,11 +269,18 @@ extension TableMetadata {
       flag <= 1, smallestSequence <= largestSequence, largestSequence <= Tag.maximumSequence,
       smallestKey.compare(largestKey) <= 0
     else { throw .invalid("a table's bounds", at: start) }
+    var properties = TableProperties()
+    properties.entryCount = entryCount
+    properties.deletionCount = deletionCount
+    properties.rangeTombstoneCount = rangeTombstoneCount
+    properties.shadowedCount = shadowedCount
+    properties.rawByteCount = rawByteCount
+    properties.smallestSequence = smallestSequence
+    properties.largestSequence = largestSequence
+    properties.smallestKey = smallestKey.bytes()
+    properties.largestKey = largestKey.bytes()
+    properties.largestIsExclusive = flag == 1
     summary = TableSummary(
-      byteCount: byteCount, footerChecksum: footerChecksum, entryCount: entryCount,
-      deletionCount: deletionCount, rangeTombstoneCount: rangeTombstoneCount,
-      shadowedCount: shadowedCount, smallestSequence: smallestSequence,
-      largestSequence: largestSequence, smallestKey: smallestKey.bytes(),
-      largestKey: largestKey.bytes(), largestIsExclusive: flag == 1, rawByteCount: rawByteCount)
+      properties, byteCount: byteCount, footerChecksum: footerChecksum)
   }
 }

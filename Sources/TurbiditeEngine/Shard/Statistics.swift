@@ -66,8 +66,7 @@ extension Engine {
     counts.logSegmentCount = log?.segmentCount ?? 0
     counts.memtableByteCount = budget.memtableByteCount
     counts.cacheByteCount = budget.cache.byteCount
-    counts.cacheHitCount = UInt64(budget.cache.hitCount)
-    counts.cacheMissCount = UInt64(budget.cache.missCount)
+    (counts.cacheHitCount, counts.cacheMissCount) = budget.cache.counters
     counts.backPressure = pressure.current.withLock { $0 }
     (counts.backgroundError, counts.poison) = health.withLock { ($0.backgroundError, $0.poison) }
     return counts

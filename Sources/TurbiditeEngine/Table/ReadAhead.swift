@@ -1,0 +1,69 @@
+// ReadAhead — blocks for a scan: several with one system call, once it goes block by block.
+//
+// Room:    Engine/Table.
+// Limits:  Holds up to 256 KiB, or one block when that is larger. One thread.
+
+import TurbiditeSystem
+
+/// What a scan read of a table's data blocks and may need next.
+///
+/// Invariant: `bytes` is what the file holds from `start` on.
+struct ReadAhead {
+  private var bytes: FileBytes?
+  private var start: UInt64 = 0
+  private var window = 0
+  private var lastBlock = -2
+
+  /// The window doubles from the first to the largest: a short scan reads little that it does not
+  /// need, and a long one pays a system call for some sixty blocks.
+  private static let firstWindow = 1 << 15
+  private static let largestWindow = 1 << 18
+
+  /// Data block `number` of the reader's table.
+  ///
+  /// The cache is asked, and left as it is.
+  mutating func block(_ number: Int, of reader: TableReader) throws(StoreError) -> Block {
+    let step = number - lastBlock
+    lastBlock = number
+    let handle = reader.index.handle(number)
+    let cached = reader.cache.lookup(reader.identity.fileNumber, handle.offset, isScan: true)
+    if let cached { return cached }
+    if let bytes, handle.offset >= start,
+      handle.end <= start + UInt64(bytes.view.count)
+    {
+      return try makeBlock(bytes, from: start, handle, reader)
+    }
+    switch step {
+    case 1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
+    case -1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
+    default: window = 0
+    }
+    var first = number
+    var last = number
+    if step == 1 {
+      let limit = handle.offset + UInt64(window)
+      while last + 1 < reader.index.count && reader.index.handle(last + 1).end <= limit {
+        last += 1
+      }
+    } else if step == -1 {
+      while first > 0 && handle.end - reader.index.handle(first - 1).offset <= UInt64(window) {
+        first -= 1
+      }
+    }
+    start = reader.index.handle(first).offset
+    let count = Int(reader.index.handle(last).end - start)
+    let read = try readAvailable(reader.file, at: start, count: count)
+    bytes = read
+    return try makeBlock(read, from: start, handle, reader)
+  }
+
+  /// A block out of bytes that were read from `start` on; they may end early, where the file does.
+  private func makeBlock(
+    _ bytes: FileBytes, from start: UInt64, _ handle: BlockHandle, _ reader: TableReader
+  ) throws(StoreError) -> Block {
+    let skip = min(Int(handle.offset - start), bytes.view.count)
+    let length = min(Int(handle.byteCount), bytes.view.count - skip)
+    let part = FileBytes(owner: bytes.owner, view: bytes.view.slice(skip, length))
+    return try reader.makeBlock(part, handle)
+  }
+}

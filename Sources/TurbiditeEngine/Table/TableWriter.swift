@@ -1,0 +1,203 @@
+// TableWriter — sorted entries in, one finished and synced table out.
+//
+// Room:    Engine/Table.
+// Format:  FORMAT.md section "Tables".
+// Limits:  One thread. Eight bytes of memory a distinct key until the filter is made.
+
+import TurbiditeSystem
+
+/// Writes one table.
+///
+/// Invariants:
+/// 1. Entries are added in strictly ascending internal key order.
+/// 2. `lastKey` and `lastTag` are those of the entry added last; the block `unindexed` ends so.
+/// 3. After an error the writer is of no use, and the file is the caller's to remove.
+final class TableWriter {
+  private let file: any File
+  private let identity: TableIdentity
+  private let options: TableOptions
+  private var output: BlockOutput
+  private var block = BlockBuilder()
+  private var index = IndexBuilder()
+  private var filter: FilterBuilder
+  private var properties = TableProperties()
+  private var tombstones = RangeTombstones.none
+  private var lastKey: KeyArena?
+  private var lastTag = Tag(rawValue: 0)
+  /// A block that was written, and waits for the next key to choose its separator.
+  private var unindexed: BlockHandle?
+  private var raw: [UInt8] = []
+  private var headerChecksum: UInt64 = 0
+  private var isFinished = false
+
+  /// Writes a table into `file`, which must be empty.
+  ///
+  /// Nothing is written before the first block is full.
+  init(file: any File, identity: TableIdentity, options: TableOptions) {
+    precondition(options.blockByteCount >= 1)
+    precondition(options.blockByteCount <= TableFormat.largestBlockByteCount / 2)
+    precondition(options.filterBitsPerKey >= 0)
+    precondition(options.filterBitsPerKey <= 64)
+    self.file = file
+    self.identity = identity
+    self.options = options
+    output = BlockOutput(
+      file: file, seed: ChecksumSeed(store: identity.store, fileNumber: identity.fileNumber))
+    filter = FilterBuilder(bitsPerKey: options.filterBitsPerKey)
+  }
+
+  /// The entries added so far.
+  var entryCount: Int { Int(properties.entryCount) }
+
+  /// The size that the file would have if finished now, within a few percent.
+  var byteCountEstimate: UInt64 {
+    let rest =
+      block.byteCountEstimate + index.byteCountEstimate + filter.byteCountEstimate
+      + TableFormat.headerByteCount + TableFormat.footerByteCount
+      + 4 * TableFormat.trailerByteCount
+    return output.offset + UInt64(rest)
+  }
+
+  /// Adds an entry.
+  ///
+  /// It must follow all that were added before.
+  ///
+  /// - Precondition: the key and value are within the format's limits; a tombstone has no value;
+  ///   the tag is a value's or a deletion's; the entry is after the last one.
+  func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
+    precondition(!isFinished)
+    precondition(key.count <= TableFormat.largestKeyByteCount)
+    precondition(value.count <= TableFormat.largestValueByteCount)
+    precondition(tag.isValue || (tag.isDeletion && value.isEmpty))
+    var shared = 0
+    var isNewKey = true
+    var last: KeyArena
+    if let previous = lastKey {
+      last = previous
+      let lastView = last.view
+      shared = lastView.sharedPrefixCount(key)
+      isNewKey = shared < key.count || shared < lastView.count
+      if isNewKey {
+        precondition(
+          shared == lastView.count || (shared < key.count && key[shared] > lastView[shared]),
+          "entries are added in order")
+      } else {
+        precondition(tag.rawValue < lastTag.rawValue, "versions are added newest first")
+      }
+    } else {
+      try begin()
+      last = try KeyArena()
+      properties.smallestKey = key.bytes()
+    }
+    if let handle = unindexed {
+      index.add(handle, last.view, lastTag, before: key)
+      unindexed = nil
+    } else if !block.isEmpty,
+      block.byteCountEstimate + key.count - shared + value.count > options.blockByteCount
+    {
+      let handle = try writeBlock()
+      index.add(handle, last.view, lastTag, before: key)
+    }
+    block.add(key, sharing: shared, tag, value)
+    if isNewKey { filter.add(key.hash()) }
+    count(key, tag, value, isNewKey: isNewKey)
+    try last.replace(with: key)
+    lastKey = last
+    lastTag = tag
+    if block.byteCountEstimate >= options.blockByteCount { unindexed = try writeBlock() }
+  }
+
+  /// Adds the table's range tombstones: all of them, once, before ``finish()``.
+  func addRangeTombstones(_ set: RangeTombstones) {
+    precondition(!isFinished)
+    precondition(tombstones.isEmpty, "range tombstones are added once")
+    tombstones = set
+  }
+
+  /// Writes what is left and syncs the file.
+  ///
+  /// When this returns, the file's bytes are durable; its name is when its directory is synced.
+  ///
+  /// - Precondition: at least one entry or range tombstone was added.
+  func finish() throws(StoreError) -> TableSummary {
+    precondition(!isFinished)
+    precondition(properties.entryCount > 0 || !tombstones.isEmpty, "a table holds something")
+    isFinished = true
+    if let last = lastKey {
+      if !block.isEmpty { unindexed = try writeBlock() }
+      if let handle = unindexed { index.add(handle, last.view, lastTag, before: nil) }
+      properties.largestKey = last.view.bytes()
+    } else {
+      try begin()
+    }
+    properties.dataBlockCount = UInt64(index.count)
+    coverTombstones()
+    let filterHandle = try writePart(filter.payload(), "filter")
+    let tombstoneHandle = try writePart(
+      TombstoneBlock.payload(tombstones), "range tombstones",
+      limit: TombstoneBlock.largestByteCount)
+    let indexHandle = try writePart(index.payload(), "index")
+    let propertiesHandle = try writePart(properties.payload(), "properties")
+    let footer = TableFooter(
+      filter: filterHandle, tombstones: tombstoneHandle, index: indexHandle,
+      properties: propertiesHandle,
+      fileByteCount: output.offset + UInt64(TableFormat.footerByteCount),
+      headerChecksum: headerChecksum)
+    let (bytes, checksum) = footer.encoded(output.seed)
+    try output.append(bytes)
+    try output.flush()
+    do throws(SystemError) { try file.sync() } catch { throw StoreError(sync: error) }
+    return TableSummary(properties, byteCount: output.offset, footerChecksum: checksum)
+  }
+
+  private func begin() throws(StoreError) {
+    let (bytes, checksum) = TableHeader(identity: identity).encoded()
+    headerChecksum = checksum
+    try output.append(bytes)
+  }
+
+  private func count(_ key: ByteView, _ tag: Tag, _ value: ByteView, isNewKey: Bool) {
+    properties.entryCount += 1
+    if tag.isDeletion { properties.deletionCount += 1 }
+    if !isNewKey { properties.shadowedCount += 1 }
+    properties.rawByteCount += UInt64(key.count + value.count)
+    properties.smallestSequence = min(properties.smallestSequence, tag.sequence)
+    properties.largestSequence = max(properties.largestSequence, tag.sequence)
+  }
+
+  private func writeBlock() throws(StoreError) -> BlockHandle {
+    block.finish(into: &raw)
+    properties.largestBlockByteCount = max(
+      properties.largestBlockByteCount, UInt64(raw.count))
+    return try output.appendBlock(raw, compresses: options.compresses)
+  }
+
+  /// Widens bounds and sequences to the range tombstones.
+  private func coverTombstones() {
+    guard let first = tombstones.fragments.first, let last = tombstones.fragments.last else {
+      return
+    }
+    let extent = TombstoneBlock.extent(tombstones)
+    properties.rangeTombstoneCount = extent.count
+    properties.smallestSequence = min(properties.smallestSequence, extent.smallestSequence)
+    properties.largestSequence = max(properties.largestSequence, extent.largestSequence)
+    let hasEntries = properties.entryCount > 0
+    if !hasEntries || first.start.precedes(properties.smallestKey) {
+      properties.smallestKey = first.start
+    }
+    if !hasEntries || properties.largestKey.precedes(last.end) {
+      properties.largestKey = last.end
+      properties.largestIsExclusive = true
+    }
+  }
+
+  private func writePart(
+    _ payload: [UInt8], _ what: String, limit: Int = TableFormat.largestMetadataByteCount
+  ) throws(StoreError) -> BlockHandle {
+    guard payload.count <= limit else {
+      throw .resourceExhausted(
+        "the \(what) of \(file.path) would take \(payload.count) bytes, over \(limit)")
+    }
+    return try output.appendBlock(payload, compresses: false)
+  }
+}
