@@ -65,8 +65,3 @@ package func systemMessage(_ code: Int32) -> String {
   }
   return text
 }
-
-/// The processors that this process may use; at least 1.
-package func processorCount() -> Int {
-  max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-}

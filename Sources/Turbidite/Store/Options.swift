@@ -31,20 +31,20 @@ extension Store {
     /// shard beside a cache; the benchmark `memory` prints what a load of them takes.
     public var memoryBudgetByteCount = 256 << 20
 
-    /// A memtable of this size is written to a table: 64 KiB to 1 GiB, at most a quarter of the
+    /// A memtable of this size is written to a table: 4 KiB to 1 GiB, at most a quarter of the
     /// budget. Larger ones merge more overwrites in memory and make fewer tables.
     public var memtableByteCount = 16 << 20
 
-    /// Bytes of keys and values in a block before compression: 256 to 1 MiB.
+    /// Bytes of keys and values in a block before compression: 64 to 1 MiB.
     ///
     /// Measured in a prototype: point reads from 4 KiB blocks take 0.7 of the time of 16 KiB ones;
     /// larger blocks compress better.
     public var blockByteCount = 4 << 10
 
-    /// A table that a compaction writes ends at about this many bytes on disk: 64 KiB to 1 GiB.
+    /// A table that a compaction writes ends at about this many bytes on disk: 4 KiB to 1 GiB.
     public var tableByteCount = 16 << 20
 
-    /// The commit log may hold this much before trees are flushed for its sake: 256 KiB to 16 GiB.
+    /// The commit log may hold this much before trees are flushed for its sake: 64 KiB to 16 GiB.
     /// It bounds the time to open after a crash; the benchmark `reopen` prints it.
     public var logByteCount = 128 << 20
 
@@ -81,10 +81,10 @@ extension Store.Options {
     if let shardCount { try require(1...4096, shardCount, "shardCount") }
     if let count = backgroundThreadCount { try require(1...64, count, "backgroundThreadCount") }
     try require(1 << 20...1 << 40, memoryBudgetByteCount, "memoryBudgetByteCount")
-    try require(64 << 10...1 << 30, memtableByteCount, "memtableByteCount")
-    try require(256...1 << 20, blockByteCount, "blockByteCount")
-    try require(64 << 10...1 << 30, tableByteCount, "tableByteCount")
-    try require(256 << 10...16 << 30, logByteCount, "logByteCount")
+    try require(4 << 10...1 << 30, memtableByteCount, "memtableByteCount")
+    try require(64...1 << 20, blockByteCount, "blockByteCount")
+    try require(4 << 10...1 << 30, tableByteCount, "tableByteCount")
+    try require(64 << 10...16 << 30, logByteCount, "logByteCount")
     try require(0...32, filterBitsPerKey, "filterBitsPerKey")
     try require(8...65_536, maximumOpenTableCount, "maximumOpenTableCount")
   }

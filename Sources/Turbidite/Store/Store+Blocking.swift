@@ -20,13 +20,23 @@ extension Store {
       try options.validate()
       let fileSystem = try openRoot(path, mode)
       let processors = processorCount()
+      let scheduler: ThreadScheduler
+      do throws(SystemError) {
+        scheduler = try ThreadScheduler(threadCount: options.threadCount(processors))
+      } catch {
+        throw StoreError(error)
+      }
       let machine = StoreMachine(
         environment: EngineEnvironment(
           fileSystem: fileSystem, clock: SystemClock(), random: SystemRandom(),
-          scheduler: ThreadScheduler(threadCount: options.threadCount(processors)),
-          threads: IOThreads(count: 4)),
+          scheduler: scheduler, threads: IOThreads(count: 4)),
         processorCount: processors)
-      return try Store.open(on: machine, name: path, mode: mode, options: options)
+      do throws(StoreError) {
+        return try Store.open(on: machine, name: path, mode: mode, options: options)
+      } catch {
+        scheduler.stop()
+        throw error
+      }
     }
 
     private static func openRoot(

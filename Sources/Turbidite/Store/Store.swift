@@ -57,7 +57,9 @@ public final class Store: Sendable {
   ///
   /// - Throws: when something could not be made durable; the store is closed all the same.
   public func close() async throws(StoreError) {
-    try await run { blocking throws(StoreError) in try blocking.close() }
+    let closing = IOThreads(count: 1)
+    defer { closing.stop() }
+    try await closing.run { () throws(StoreError) in try self.blocking.close() }
   }
 
   /// Runs a blocking verb on a thread of the store's own.

@@ -173,7 +173,6 @@ extension Engine {
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()
-    environment.threads.stop()
     do throws(SystemError) {
       try lockFile?.unlock(from: 0, to: UInt64(Int64.max))
     } catch {

@@ -183,7 +183,7 @@ extension Engine {
   }
 
   /// Inserting a range tombstone copies the set of those before it; this bounds the copying.
-  static let memtableTombstoneCount = 2048
+  static let memtableTombstoneCount = 256
 
   /// Ends the active memtable of `tree`, if it has entries, and has it flushed. By the leader.
   func freeze(_ tree: Tree) {
