@@ -66,7 +66,7 @@ package struct FileOperation: Sendable, Hashable {
 
 /// A running hash of operations: equal for equal sequences, and different in practice for others.
 ///
-/// FNV-1a (Fowler, Noll and Vo, 1991) over 64-bit words, each scrambled by SplitMix64's finaliser so
+/// FNV-1a (Fowler, Noll and Vo, 1991) over 64-bit words, each first mixed as SplitMix64 does, so
 /// that high bits count as much as low ones.
 struct TraceHash: Sendable {
   private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -2,8 +2,6 @@
 //
 // Room:    System.
 
-import Synchronization
-
 /// A small pool of threads, each started when it is first needed.
 ///
 /// Invariant: a body that was submitted runs, once; after ``stop()`` on the thread of its caller.
@@ -21,8 +19,10 @@ package final class IOThreads: Sendable {
   /// A pool that was forgotten runs what was submitted, and ends its threads.
   deinit { core.askToStop() }
 
-  /// Runs `body` on a thread of the pool, in the order of submission. Does not block, unless the
-  /// system refuses the very first thread, or the pool has stopped: then the caller runs the body.
+  /// Runs `body` on a thread of the pool, in the order of submission.
+  ///
+  /// Does not block, unless the system refuses the very first thread, or the pool has stopped: then
+  /// the caller runs the body.
   package func submit(_ body: @escaping @Sendable () -> Void) {
     switch core.enqueue(body, threadLimit: limit) {
     case .queued: return
@@ -59,7 +59,9 @@ package final class IOThreads: Sendable {
     return try result.get()
   }
 
-  /// Runs what was submitted, and ends the threads. Not to be called from a body.
+  /// Runs what was submitted, and ends the threads.
+  ///
+  /// Not to be called from a body.
   package func stop() { core.stop() }
 }
 
@@ -100,7 +102,7 @@ private final class Core: Sendable {
     }
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let changes = EventCount()
 
   func enqueue(_ body: @escaping Body, threadLimit: Int) -> Acceptance {

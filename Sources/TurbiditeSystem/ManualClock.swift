@@ -4,7 +4,9 @@
 
 import Synchronization
 
-/// A clock for tests and simulation. A sleeper returns at once, and the time has passed.
+/// A clock for tests and simulation.
+///
+/// A sleeper returns at once, and the time has passed.
 package final class ManualClock: TimeSource {
   private struct Times {
     var monotonic: UInt64
@@ -29,7 +31,9 @@ package final class ManualClock: TimeSource {
 
   package func sleep(nanoseconds: UInt64) { advance(by: nanoseconds) }
 
-  /// Lets time pass. It stops at the largest number.
+  /// Lets time pass.
+  ///
+  /// It stops at the largest number.
   package func advance(by nanoseconds: UInt64) {
     times.withLock {
       let (sum, overflows) = $0.monotonic.addingReportingOverflow(nanoseconds)
@@ -37,7 +41,9 @@ package final class ManualClock: TimeSource {
     }
   }
 
-  /// Lets time pass up to `nanoseconds`. It never goes back.
+  /// Lets time pass up to `nanoseconds`.
+  ///
+  /// It never goes back.
   package func advance(to nanoseconds: UInt64) {
     times.withLock { $0.monotonic = max($0.monotonic, nanoseconds) }
   }

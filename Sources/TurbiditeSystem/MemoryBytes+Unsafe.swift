@@ -43,7 +43,8 @@ extension [UInt8] {
     unsafe withUnsafeBytes { bytes in
       var offset = 0
       while offset + 8 <= bytes.count {
-        body(UInt64(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+        body(
+          UInt64(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
         offset += 8
       }
       var last: UInt64 = 0

@@ -110,7 +110,10 @@ struct MemoryContent: Sendable {
   }
 
   /// The medium goes bad under the file: the cache and the disk alike.
+  ///
+  /// What was not synced is now.
   mutating func flip(_ offset: Int, _ mask: UInt8) {
+    sync()
     current.flip(offset, mask)
     durable.flip(offset, mask)
   }

@@ -7,7 +7,9 @@
 import Glibc
 #endif
 
-/// Everything that a file system in memory holds. Copying it is cheap.
+/// Everything that a file system in memory holds.
+///
+/// Copying it is cheap.
 ///
 /// Invariant 1: a name in a directory leads to a number in `files` or in `directories`, never both.
 /// Invariant 2: the current names are the durable ones with `pendingNames` applied in order.
@@ -86,7 +88,9 @@ struct MemoryDisk: Sendable {
     }
   }
 
-  mutating func open(_ path: RelativePath, _ mode: OpenMode) throws(MemoryDiskError) -> (
+  mutating func open(
+    _ path: RelativePath, _ mode: OpenMode
+  ) throws(MemoryDiskError) -> (
     opening: Int, file: Int
   ) {
     switch (try node(path), mode) {
@@ -121,7 +125,10 @@ struct MemoryDisk: Sendable {
     case .directory: throw MemoryDiskError(EISDIR)
     case .file(let file):
       switch try node(target) {
-      case .directory: throw MemoryDiskError(EISDIR)
+      case .directory:
+        // A directory on the way to the source is refused before it is looked at.
+        let isAbove = source.components.starts(with: target.components)
+        throw MemoryDiskError(isAbove ? ENOTEMPTY : EISDIR)
       case .file(file): return
       case .file, .absent:
         change([

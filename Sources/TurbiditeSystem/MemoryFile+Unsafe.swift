@@ -6,7 +6,9 @@
 import Glibc
 #endif
 
-/// An open file. It keeps its bytes when its name goes.
+/// An open file.
+///
+/// It keeps its bytes when its name goes.
 final class MemoryFile: File {
   let path: String
   private let disk: MemoryFileSystem

@@ -13,8 +13,10 @@ import Glibc
 
 /// A file system that tells synced from unsynced bytes and names.
 package final class MemoryFileSystem: FileSystem {
-  /// Called before each operation with its index from 0; what it throws, the operation throws,
-  /// and nothing happens. It may call ``crashed(_:)``, but start no operation.
+  /// Called before each operation with its index from 0; what it throws, the operation throws, and
+  /// nothing happens.
+  ///
+  /// It may call ``crashed(_:)``, but start no operation.
   package typealias Hook = @Sendable (FileOperation, Int) throws(SystemError) -> Void
 
   private struct State {
@@ -62,7 +64,9 @@ package final class MemoryFileSystem: FileSystem {
     state.withLock { $0.disk.spaceLimit = byteCount }
   }
 
-  /// The bytes of a file, as read now; nil when there is none. Not an operation.
+  /// The bytes of a file, as read now; nil when there is none.
+  ///
+  /// Not an operation.
   package func contents(_ path: String) -> [UInt8]? {
     state.withLock { state -> [UInt8]? in
       guard let file = Self.file(path, state.disk), let content = state.disk.files[file] else {
@@ -72,8 +76,9 @@ package final class MemoryFileSystem: FileSystem {
     }
   }
 
-  /// Gives a file these bytes, durably, and makes it if it is absent; its directory exists. Not an
-  /// operation.
+  /// Gives a file these bytes, durably, and makes it if it is absent; its directory exists.
+  ///
+  /// Not an operation.
   package func setContents(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
     let operation = FileOperation(.write(offset: 0, count: bytes.count), path)
     let checked = try RelativePath(path, operation: operation.systemName)
@@ -87,15 +92,18 @@ package final class MemoryFileSystem: FileSystem {
     }
   }
 
-  /// Changes the byte at `offset` by `mask`, in the cache and on the disk. Nothing happens beyond
-  /// the end. Not an operation.
+  /// Changes the byte at `offset` by `mask`, in the cache and on the disk.
+  ///
+  /// Nothing changes beyond the end. What the file holds is durable after it. Not an operation.
   package func corrupt(
     _ path: String, at offset: Int, xor mask: UInt8
   ) throws(SystemError) {
     try damage(path) { $0.flip(offset, mask) }
   }
 
-  /// Cuts the file to `byteCount` bytes, in the cache and on the disk. Not an operation.
+  /// Cuts the file to `byteCount` bytes, in the cache and on the disk.
+  ///
+  /// What the file holds is durable after it. Not an operation.
   package func truncateDurable(_ path: String, to byteCount: Int) throws(SystemError) {
     try damage(path) { content in
       guard byteCount < content.current.byteCount else { return }

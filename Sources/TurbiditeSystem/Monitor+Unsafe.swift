@@ -41,15 +41,28 @@ final class Monitor: @unchecked Sendable {
 
   /// Runs `body` under the lock.
   func withLock<Result>(_ body: () -> Result) -> Result {
-    // Safe: the mutex is initialised, and not held by this thread (callers do not nest).
-    let code = unsafe pthread_mutex_lock(mutex)
-    assert(code == 0)
-    defer { unsafe _ = pthread_mutex_unlock(mutex) }
+    lock()
+    defer { unlock() }
     return body()
   }
 
-  /// Sleeps until woken, without the lock meanwhile. To be called under the lock; may return for
-  /// no reason.
+  /// Takes the lock, which this thread does not hold.
+  func lock() {
+    // Safe: the mutex is initialised; what is passed to it lives as long as this object.
+    let code = unsafe pthread_mutex_lock(mutex)
+    assert(code == 0)
+  }
+
+  /// Gives back the lock, which this thread holds.
+  func unlock() {
+    // Safe: as in `lock`.
+    let code = unsafe pthread_mutex_unlock(mutex)
+    assert(code == 0)
+  }
+
+  /// Sleeps until woken, without the lock meanwhile.
+  ///
+  /// To be called under the lock; may return for no reason.
   func wait() {
     // Safe: the caller is inside `withLock`.
     let code = unsafe pthread_cond_wait(condition, mutex)

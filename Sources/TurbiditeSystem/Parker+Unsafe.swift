@@ -34,8 +34,9 @@ package final class Parker: @unchecked Sendable {
     unsafe word.deallocate()
   }
 
-  /// Sleeps until ``unpark()`` was called, before or during the sleep. What the caller of `unpark`
-  /// did before is visible when this returns.
+  /// Sleeps until ``unpark()`` was called, before or during the sleep.
+  ///
+  /// What the caller of `unpark` did before is visible when this returns.
   package func park() {
     // Safe: `word` is initialised as long as the parker lives, here and in the loop.
     let before = unsafe word.pointee.wrappingSubtract(1, ordering: .acquiring).oldValue
@@ -51,7 +52,9 @@ package final class Parker: @unchecked Sendable {
     }
   }
 
-  /// Wakes the thread that parks, or the one that will. Several calls before a `park` are one.
+  /// Wakes the thread that parks, or the one that will.
+  ///
+  /// Several calls before a `park` are one.
   package func unpark() {
     // Safe: `word` is initialised as long as the parker lives.
     let before = unsafe word.pointee.exchange(Self.notified, ordering: .releasing)

@@ -3,7 +3,6 @@
 // Room:    System.
 
 import CTurbiditeShims
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -11,8 +10,8 @@ import Glibc
 
 /// A named POSIX thread on which no signal of the process is handled.
 ///
-/// Signals that tell of a fault of the thread itself (SIGSEGV and the like) are not blocked, so that
-/// a crash is reported as such.
+/// Signals that tell of a fault of the thread itself (SIGSEGV and the like) are not blocked: a crash
+/// is reported as such.
 @safe
 package final class SystemThread: Sendable {
   /// The system's limit on the name of a thread, in bytes.
@@ -29,7 +28,7 @@ package final class SystemThread: Sendable {
   }
 
   private let identifier: pthread_t
-  private let isJoined = Mutex(false)
+  private let isJoined = Guarded(false)
 
   /// Starts a thread that runs `body` and ends.
   ///
@@ -60,18 +59,20 @@ package final class SystemThread: Sendable {
   }
 
   deinit {
-    // Safe: the thread was neither joined nor detached before; its own end frees it now.
+    // The thread was neither joined nor detached before; its own end frees it now.
     if !isJoined.withLock({ $0 }) { pthread_detach(identifier) }
   }
 
-  /// Waits for the end of the thread. Not to be called by the thread itself, nor twice.
+  /// Waits for the end of the thread.
+  ///
+  /// Not to be called by the thread itself, nor twice.
   package func join() {
     let isFirst = isJoined.withLock { joined -> Bool in
       defer { joined = true }
       return !joined
     }
     precondition(isFirst, "a thread is joined once")
-    // Safe: the check above lets one caller through.
+    // The check above lets one caller through.
     let code = pthread_join(identifier, nil)
     precondition(code == 0, "a thread cannot wait for its own end")
   }

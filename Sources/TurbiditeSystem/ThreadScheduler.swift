@@ -2,11 +2,9 @@
 //
 // Room:    System.
 
-import Synchronization
-
 /// A few threads that run what is most urgent, and sleep when nothing is.
 ///
-/// Deadlines that the work gives are times of the kernel's monotonic clock, as ``SystemClock`` reads.
+/// Deadlines that the work gives are times of the kernel's monotonic clock (``SystemClock``).
 package final class ThreadScheduler: Scheduler {
   private let core = Core()
 
@@ -44,7 +42,9 @@ package final class ThreadScheduler: Scheduler {
 
   package func operationBoundary() {}
 
-  /// Ends the running of steps. Not to be called from a step.
+  /// Ends the running of steps.
+  ///
+  /// Not to be called from a step.
   package func stop() { core.stop() }
 }
 
@@ -60,7 +60,7 @@ private final class Core: Sendable {
     var runningCount = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   /// Raised when a step may be ready.
   let work = EventCount()
   /// Raised when a waiting client should look again.

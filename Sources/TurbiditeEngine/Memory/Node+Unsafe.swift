@@ -18,7 +18,7 @@ struct EntryPointer: Equatable {
   private let base: UnsafeMutableRawPointer
 
   init?(bits: UInt64) {
-    guard let base = UnsafeMutableRawPointer(bitPattern: UInt(bits)) else { return nil }
+    guard let base = unsafe UnsafeMutableRawPointer(bitPattern: UInt(bits)) else { return nil }
     unsafe self.base = base
   }
 
@@ -79,7 +79,7 @@ struct Node: Equatable {
   private let base: UnsafeMutableRawPointer
 
   init?(bits: UInt64) {
-    guard let base = UnsafeMutableRawPointer(bitPattern: UInt(bits)) else { return nil }
+    guard let base = unsafe UnsafeMutableRawPointer(bitPattern: UInt(bits)) else { return nil }
     unsafe self.base = base
   }
 
