@@ -17,6 +17,8 @@ final class TableCursor: EntryCursor {
   private let access: BlockAccess
   private var readAhead = ReadAhead()
   private var block: Block?
+  /// The bytes of `block`, kept apart so that a step does not count a reference.
+  private var payload = ByteView.empty
   private var number = 0
   private var group: EntryGroup
   private var groupIndex = 0
@@ -104,6 +106,7 @@ final class TableCursor: EntryCursor {
     }
     guard let loaded else { preconditionFailure("only a cached-only access finds no block") }
     block = loaded
+    payload = loaded.payload
     number = wanted
     groupIndex = -1
     return loaded
@@ -153,10 +156,9 @@ final class TableCursor: EntryCursor {
 
   @inline(__always)
   private func publish() {
-    guard let block else { return }
     let current = group[entry]
     key = group.key(current)
     tag = current.tag
-    value = block.payload.slice(current.valueStart, current.valueCount)
+    value = payload.slice(current.valueStart, current.valueCount)
   }
 }

@@ -1,0 +1,162 @@
+import Synchronization
+import Testing
+import TurbiditeSystem
+
+@testable import TurbiditeEngine
+
+/// The cache keeps to its number, and is used as each access says.
+@Suite("Block cache")
+struct BlockCacheTests {
+  static func block(_ offset: UInt64, byteCount: Int) throws -> Block {
+    let owner = try OwnedBuffer.allocate(byteCount, for: "a test")
+    owner.clear()
+    owner.store(UInt32(1), at: 0)
+    owner.store(UInt32(4), at: 4)
+    return try Block(OpenedBlock(owner: owner, payload: owner.view), path: "t", offset: offset)
+  }
+
+  @Test("it never holds more than its capacity, whatever comes", arguments: 0..<10)
+  func capacity(seed: UInt64) throws {
+    var random = TableTestRandom(seed)
+    let cache = BlockCache(capacityByteCount: 20_000)
+    var inserted: [(UInt64, UInt64, Block)] = []
+    for number in 0..<2_000 {
+      let fileNumber = UInt64(random.below(4))
+      let offset = UInt64(random.below(300))
+      switch random.below(40) {
+      case 0: cache.remove(fileNumber: fileNumber)
+      case 1: cache.capacityByteCount = random.below(40_000)
+      case 2..<20:
+        let block = try Self.block(offset, byteCount: 40 + random.below(6_000))
+        cache.insert(block, fileNumber)
+        inserted.append((fileNumber, offset, block))
+      default:
+        if let block = cache.lookup(fileNumber, offset) {
+          #expect(block.offset == offset)
+          #expect(
+            inserted.contains { $0.0 == fileNumber && $0.2 === block }, "seed \(seed) \(number)")
+        }
+      }
+      #expect(cache.byteCount <= cache.capacityByteCount, "seed \(seed) step \(number)")
+      #expect(cache.byteCount >= 0)
+    }
+    cache.capacityByteCount = 0
+    #expect(cache.byteCount == 0)
+  }
+
+  @Test("what is used outlives what is met once")
+  func frequency() throws {
+    let cache = BlockCache(capacityByteCount: 100 * 1_192)
+    for offset in 0..<20 { cache.insert(try Self.block(UInt64(offset), byteCount: 1_000), 1) }
+    for round in 0..<100 {
+      for offset in 0..<20 { _ = cache.lookup(1, UInt64(offset)) }
+      for number in 0..<10 {
+        cache.insert(try Self.block(UInt64(1_000 + round * 10 + number), byteCount: 1_000), 1)
+      }
+    }
+    let kept = (0..<20).count { cache.lookup(1, UInt64($0)) != nil }
+    #expect(kept >= 18, "\(kept) of 20")
+  }
+
+  @Test("a removed table's blocks are gone, and others stay")
+  func removal() throws {
+    let cache = BlockCache(capacityByteCount: 1 << 20)
+    for offset in 0..<50 {
+      cache.insert(try Self.block(UInt64(offset), byteCount: 100), UInt64(offset % 2))
+    }
+    let before = cache.byteCount
+    cache.remove(fileNumber: 1)
+    #expect(cache.byteCount == before / 2)
+    for offset in 0..<50 {
+      #expect((cache.lookup(UInt64(offset % 2), UInt64(offset)) != nil) == (offset % 2 == 0))
+    }
+    #expect(cache.counters.hits == 25)
+    #expect(cache.counters.misses == 25)
+  }
+
+  @Test("a point read fills the cache, a cached-only read never reads, a scan leaves it alone")
+  func accesses() throws {
+    var model = TableModel()
+    for number in 0..<5_000 {
+      model.entries.append(
+        ModelEntry(
+          key: Array("key\(100_000 + number)".utf8), tag: Tag(sequence: 5, kind: .value),
+          value: [UInt8](repeating: UInt8(number & 0xff), count: 50)))
+    }
+    let (file, summary) = try model.write()
+    let cache = BlockCache(capacityByteCount: 1 << 22)
+    let reader = try TableReader(
+      file: file, identity: model.identity, expecting: summary.expectation, cache: cache)
+    func readCount() -> Int { file.state.withLock { $0.readCount } }
+    var before = readCount()
+    #expect(throws: TableWouldBlock.self) {
+      try reader.found(model.entries[70].key, at: 9, access: .cachedOnly)
+    }
+    #expect(readCount() == before)
+    #expect(try reader.makeCursor(access: .scan).all() == model.entries)
+    #expect(cache.byteCount == 0)
+    #expect(readCount() - before < reader.index.count / 3, "a scan reads several blocks at once")
+    #expect(try reader.found(model.entries[70].key, at: 9) == model.entries[70])
+    #expect(cache.byteCount > 0)
+    before = readCount()
+    #expect(
+      try reader.found(model.entries[70].key, at: 9, access: .cachedOnly) == model.entries[70])
+    #expect(readCount() == before)
+    #expect(try reader.makeCursor(access: .point).all() == model.entries)
+    before = readCount()
+    #expect(try reader.makeCursor(access: .scan).all() == model.entries)
+    #expect(readCount() == before, "a scan takes what is cached")
+  }
+
+  @Test("a value stays valid while it is pinned, though the cache has forgotten its block")
+  func pins() throws {
+    let model = TableModel.random(5)
+    let reader = try model.open()
+    let entry = model.entries[model.entries.count / 2]
+    var pin = BlockPin()
+    let lookup = try entry.key.withView { key in
+      try reader.find(
+        key, hash: key.hash(), at: entry.tag.sequence, access: .point, pinning: &pin)
+    }
+    reader.cache.capacityByteCount = 0
+    guard case .found(let found) = lookup else {
+      Issue.record("not found")
+      return
+    }
+    #expect(found.value.bytes() == entry.value)
+    withExtendedLifetime(pin) {}
+  }
+
+  @Test("many threads read one table through one small cache and each sees the model")
+  func threads() async throws {
+    var model = TableModel.random(2)
+    model.options.blockByteCount = 200
+    model.entries = (0..<2_000).map { number in
+      ModelEntry(
+        key: Array("key\(10_000 + number)".utf8), tag: Tag(sequence: 5, kind: .value),
+        value: Array("value\(number)".utf8))
+    }
+    let entries = model.entries
+    let reader = try model.open(cacheByteCount: 20_000)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for seed in 0..<6 {
+        group.addTask {
+          var random = TableTestRandom(UInt64(seed))
+          for turn in 0..<400 {
+            let entry = entries[random.below(entries.count)]
+            let found = try reader.found(entry.key, at: 9)
+            #expect(found == entry)
+            if turn % 100 == 50 {
+              let access: BlockAccess = seed % 2 == 0 ? .scan : .point
+              let all = try reader.makeCursor(access: access).all()
+              #expect(all == entries)
+            }
+            if seed == 5 && turn % 50 == 0 { reader.cache.remove(fileNumber: 7) }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(reader.cache.byteCount <= 20_000)
+  }
+}

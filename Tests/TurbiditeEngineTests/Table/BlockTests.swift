@@ -1,0 +1,196 @@
+import Testing
+import TurbiditeSystem
+
+@testable import TurbiditeEngine
+
+/// Payloads whose checksum is right and whose contents are not are damage, never a trap.
+///
+/// Method: payloads as written, with a few bytes changed at random, and random ones.
+@Suite("Block")
+struct BlockTests {
+  static func block(_ payload: [UInt8]) throws -> Block {
+    let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
+    payload.withView { owner.store($0, at: 0) }
+    return try Block(OpenedBlock(owner: owner, payload: owner.view), path: "t", offset: 64)
+  }
+
+  /// Decodes all groups and looks for some keys.
+  static func readAll(_ payload: [UInt8], _ random: inout TableTestRandom) throws {
+    let block = try block(payload)
+    var group = try EntryGroup()
+    var failure: (any Error)?
+    for index in 0..<min(block.restartCount, 64) {
+      do { try group.decode(block, group: index) } catch { failure = error }
+    }
+    for _ in 0..<4 {
+      do {
+        try random.bytes(random.below(4)).withView {
+          _ = try block.find($0, at: random.next() >> 8)
+        }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  static func payload(_ entries: [ModelEntry]) -> [UInt8] {
+    var builder = BlockBuilder()
+    var last: [UInt8] = []
+    for entry in entries {
+      let shared = zip(last, entry.key).prefix { $0 == $1 }.count
+      entry.key.withView { key in
+        entry.value.withView { builder.add(key, sharing: shared, entry.tag, $0) }
+      }
+      last = entry.key
+    }
+    var raw: [UInt8] = []
+    builder.finish(into: &raw)
+    return raw
+  }
+
+  static func isCorrupt(_ error: any Error) -> Bool {
+    guard case StoreError.corrupt = error else { return false }
+    return true
+  }
+
+  @Test("changed bytes give an error or other entries, and nothing worse", arguments: 0..<20)
+  func mutations(seed: UInt64) throws {
+    var random = TableTestRandom(seed)
+    let entries = (0..<(1 + random.below(70))).map { number in
+      ModelEntry(
+        key: [UInt8(number / 9), UInt8(number)] + random.bytes(random.below(3)),
+        tag: Tag(sequence: random.next() >> UInt64(8 + random.below(40)), kind: .value),
+        value: random.bytes(random.below(5)))
+    }
+    let payload = Self.payload(entries)
+    try Self.readAll(payload, &random)
+    var refused = 0
+    for _ in 0..<400 {
+      var changed = payload
+      for _ in 0..<(1 + random.below(3)) {
+        changed[random.below(changed.count)] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)]
+      }
+      if random.below(8) == 0 { changed.removeLast(random.below(changed.count)) }
+      do { try Self.readAll(changed, &random) } catch {
+        #expect(Self.isCorrupt(error), "seed \(seed): \(error)")
+        refused += 1
+      }
+    }
+    #expect(refused > 50)
+  }
+
+  @Test("random bytes give an error and nothing worse")
+  func noise() throws {
+    var random = TableTestRandom(77)
+    for _ in 0..<3_000 {
+      var payload = random.bytes(random.below(120))
+      if payload.count >= 16 {
+        payload.store(UInt32(random.below(20)), at: 0)
+        payload.store(UInt32(random.below(100)), at: 4)
+        payload.store(random.next() >> 8, at: 8)
+      }
+      do { try Self.readAll(payload, &random) } catch { #expect(Self.isCorrupt(error)) }
+    }
+  }
+
+  @Test("entries that do not ascend are damage", arguments: [1, 2, 15, 16, 17, 31, 32])
+  func order(position: Int) throws {
+    var entries = (0..<40).map { number in
+      ModelEntry(
+        key: [5, UInt8(number / 2)], tag: Tag(sequence: UInt64(100 - number), kind: .value),
+        value: [])
+    }
+    var random = TableTestRandom(1)
+    try Self.readAll(Self.payload(entries), &random)
+    let saved = entries
+    entries[position] = entries[position - 1]
+    #expect(throws: StoreError.self) { try Self.readAll(Self.payload(entries), &random) }
+    entries = saved
+    entries.swapAt(position, position - 1)
+    #expect(throws: StoreError.self) { try Self.readAll(Self.payload(entries), &random) }
+  }
+
+  @Test("metadata with changed bytes is refused or decoded, and nothing worse")
+  func metadata() throws {
+    var random = TableTestRandom(5)
+    var index = IndexBuilder()
+    var offset: UInt64 = 64
+    for number in 0..<20 {
+      let handle = BlockHandle(
+        offset: offset, byteCount: UInt64(50 + random.below(200)), checksum: random.next())
+      offset = handle.end
+      [7, UInt8(number)].withView { last in
+        [7, UInt8(number + random.below(2))].withView { next in
+          index.add(handle, last, Tag(sequence: 9, kind: .value), before: number == 19 ? nil : next)
+        }
+      }
+    }
+    let tombstones = RangeTombstones(tombstones: [([1], [5], 9), ([3], [8], 7), ([20], [30], 2)])
+    var properties = TableProperties()
+    properties.entryCount = 3
+    properties.dataBlockCount = 1
+    properties.smallestSequence = 1
+    properties.largestSequence = 2
+    properties.largestKey = [4]
+    let payloads = [index.payload(), TombstoneBlock.payload(tombstones), properties.payload()]
+    for kind in 0..<3 {
+      func decode(_ bytes: ByteView) throws {
+        switch kind {
+        case 0:
+          let index = try TableIndex(bytes, from: 64, to: offset)
+          for _ in 0..<4 {
+            random.bytes(random.below(4)).withView { key in
+              _ = index.firstBlock(from: key, Tag(rawValue: random.next()))
+            }
+          }
+        case 1: _ = try TombstoneBlock.decode(bytes)
+        default: _ = try TableProperties.decode(bytes, mayExtend: false)
+        }
+      }
+      try payloads[kind].withView { try decode($0) }
+      var refused = 0
+      for _ in 0..<3_000 {
+        var changed = payloads[kind]
+        changed[random.below(changed.count)] = UInt8(random.below(256))
+        if random.below(4) == 0 { changed.removeLast(random.below(changed.count)) }
+        do { try changed.withView { try decode($0) } } catch { refused += 1 }
+      }
+      #expect(refused > 300)
+    }
+  }
+
+  @Test("a declared size that the stored bytes cannot hold is refused before it is allocated")
+  func bombs() throws {
+    let file = TableTestFile()
+    let seed = ChecksumSeed(store: StoreID(high: 1, low: 2), fileNumber: 3)
+    func open(raw: UInt32, compression: UInt8, stored: [UInt8], largest: Int) -> StoreError? {
+      var bytes = stored
+      bytes.append(compression)
+      bytes.append(littleEndian: raw)
+      let checksum = bytes.withView { $0.hash(seed: seed.at(64)) }
+      bytes.append(littleEndian: checksum)
+      let handle = BlockHandle(offset: 64, byteCount: UInt64(bytes.count), checksum: checksum)
+      do throws(StoreError) {
+        let owner = try OwnedBuffer.allocate(bytes.count, for: "a test")
+        bytes.withView { owner.store($0, at: 0) }
+        _ = try openBlock(
+          FileBytes(owner: owner, view: owner.view), at: handle, seed: seed, largest: largest,
+          in: file)
+        return nil
+      } catch { return error }
+    }
+    let stored = [UInt8](repeating: 0, count: 100)
+    func finding(_ error: StoreError?) -> String { error.map { "\($0)" } ?? "" }
+    #expect(open(raw: 100, compression: 0, stored: stored, largest: 100) == nil)
+    #expect(finding(open(raw: 100, compression: 0, stored: stored, largest: 99)).contains("table"))
+    #expect(finding(open(raw: 99, compression: 0, stored: stored, largest: 100)).contains("stores"))
+    #expect(
+      finding(open(raw: 1 << 30, compression: 1, stored: stored, largest: 1 << 30))
+        .contains("LZ4 can hold"))
+    #expect(
+      finding(open(raw: 200, compression: 1, stored: stored, largest: 1 << 30))
+        .contains("malformed"))
+    #expect(
+      finding(open(raw: 200, compression: 2, stored: stored, largest: 1 << 30))
+        .contains("unknown"))
+  }
+}
