@@ -5,8 +5,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,19 +17,64 @@
 #include <linux/futex.h>
 #include <linux/openat2.h>
 
-/// Opens `path` below `directory`, following no symbolic link and never leaving it.
-/// Falls back to openat with O_NOFOLLOW where the kernel has no openat2 (before 5.6).
+/// Opens `path` below `directory` one component at a time, following no symbolic link. `path` holds
+/// no empty component and no `.` or `..`: the caller has checked.
+static inline int turbidite_open_walking(int directory, const char *path, int flags, int mode) {
+  char name[256];
+  int parent = directory;
+  for (;;) {
+    const char *slash = strchr(path, '/');
+    if (slash == NULL) break;
+    size_t count = (size_t)(slash - path);
+    int next = -1;
+    if (count < sizeof name) {
+      memcpy(name, path, count);
+      name[count] = 0;
+      next = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    } else {
+      errno = ENAMETOOLONG;
+    }
+    int reason = errno;
+    if (parent != directory) close(parent);
+    if (next < 0) {
+      errno = reason;
+      return -1;
+    }
+    parent = next;
+    path = slash + 1;
+  }
+  int descriptor = openat(parent, path, flags | O_NOFOLLOW, mode);
+  int reason = errno;
+  if (parent != directory) close(parent);
+  errno = reason;
+  return descriptor;
+}
+
+/// Opens `path` below `directory`, following no symbolic link and never leaving it. Walks where the
+/// kernel has no openat2 (before 5.6), or a sandbox refuses it.
 static inline int turbidite_open_beneath(int directory, const char *path, int flags, int mode) {
   struct open_how how;
   memset(&how, 0, sizeof how);
-  how.flags = (uint64_t)flags;
+  how.flags = (uint64_t)(unsigned)flags;
   how.mode = (flags & O_CREAT) ? (uint64_t)mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   int descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
   if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) {
-    descriptor = openat(directory, path, flags | O_NOFOLLOW, mode);
+    descriptor = turbidite_open_walking(directory, path, flags, mode);
   }
   return descriptor;
+}
+
+/// The next name in an open directory; NULL at the end with errno 0, or on failure with errno.
+static inline const char *turbidite_next_name(DIR *directory) {
+  errno = 0;
+  struct dirent *entry = readdir(directory);
+  return entry == NULL ? NULL : entry->d_name;
+}
+
+/// Names the calling thread; the system keeps the first 15 bytes, which the caller has cut.
+static inline void turbidite_name_thread(const char *name) {
+  pthread_setname_np(pthread_self(), name);
 }
 
 /// Reserves space and extends the file; bytes read as zeros. Returns 0 or -1 with errno.
