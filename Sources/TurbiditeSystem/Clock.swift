@@ -2,7 +2,9 @@
 //
 // Room:    System.
 
-/// Time as the engine sees it. Correctness never depends on it: only pacing and statistics do.
+/// Time as the engine sees it.
+///
+/// Correctness never depends on it: only pacing and statistics do.
 package protocol TimeSource: AnyObject, Sendable {
   /// Nanoseconds since an arbitrary moment; never goes back.
   func monotonicNanoseconds() -> UInt64

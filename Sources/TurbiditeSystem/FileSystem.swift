@@ -37,7 +37,9 @@ package enum OpenMode: Sendable, Hashable {
   case readWrite
 }
 
-/// One open file. It is closed when the last reference goes.
+/// One open file.
+///
+/// It is closed when the last reference goes.
 ///
 /// Several threads may read at once. Writes are the business of one thread at a time.
 package protocol File: AnyObject, Sendable {

@@ -33,8 +33,9 @@ package protocol Scheduler: AnyObject, Sendable {
   /// Says that something a waiting client may wait for has changed.
   func progressWasMade()
 
-  /// Blocks until `condition` holds. It is evaluated again after each ``progressWasMade()``,
-  /// under the scheduler's own lock: it must be short and must not call the scheduler.
+  /// Blocks until `condition` holds. It is evaluated again after each ``progressWasMade()``, by the
+  /// waiting thread and under no lock: it must be short and must not call the scheduler. What it
+  /// reads is changed before `progressWasMade()` is called.
   func wait(until condition: () -> Bool)
 
   /// A point between two operations of a client, where a simulation may run some steps. Threads
