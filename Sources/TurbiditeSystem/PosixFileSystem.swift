@@ -45,7 +45,9 @@ package final class PosixFileSystem: FileSystem {
   /// Opens an existing directory as a root.
   package static func openRoot(_ path: String) throws(SystemError) -> PosixFileSystem {
     // Safe: the path is a Swift string that lives through the call; so it is below.
-    let root = try retrying("open", "") { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    let root = try retrying("open", "") {
+      unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    }
     return try PosixFileSystem(root: root, path: path)
   }
 
@@ -91,8 +93,8 @@ package final class PosixFileSystem: FileSystem {
       for _ in 0..<16 {
         do throws(SystemError) {
           return try openExisting(path, O_RDWR)
-        } catch where error.isAbsent {
-          do throws(SystemError) { return try openNew(path) } catch where error.code == EEXIST {}
+        } catch  where error.isAbsent {
+          do throws(SystemError) { return try openNew(path) } catch  where error.code == EEXIST {}
         }
       }
       throw SystemError(operation: "open", path: path, code: EAGAIN)

@@ -1,0 +1,58 @@
+// ManualClock — time that passes only when told to.
+//
+// Room:    System.
+
+import Synchronization
+
+/// A clock for tests and simulation.
+///
+/// A sleeper returns at once, and the time has passed.
+package final class ManualClock: TimeSource {
+  private struct Times {
+    var monotonic: UInt64
+    /// What the wall clock showed when the monotonic one stood at `wallOrigin`.
+    var wallSeconds: UInt64
+    var wallOrigin: UInt64
+  }
+
+  private let times: Mutex<Times>
+
+  /// A clock that stands at `nanoseconds`, `wallSeconds` after the beginning of 1970.
+  package init(nanoseconds: UInt64 = 0, wallSeconds: UInt64 = 1_700_000_000) {
+    times = Mutex(
+      Times(monotonic: nanoseconds, wallSeconds: wallSeconds, wallOrigin: nanoseconds))
+  }
+
+  package func monotonicNanoseconds() -> UInt64 { times.withLock { $0.monotonic } }
+
+  package func wallSeconds() -> UInt64 {
+    times.withLock { $0.wallSeconds &+ ($0.monotonic - $0.wallOrigin) / 1_000_000_000 }
+  }
+
+  package func sleep(nanoseconds: UInt64) { advance(by: nanoseconds) }
+
+  /// Lets time pass.
+  ///
+  /// It stops at the largest number.
+  package func advance(by nanoseconds: UInt64) {
+    times.withLock {
+      let (sum, overflows) = $0.monotonic.addingReportingOverflow(nanoseconds)
+      $0.monotonic = overflows ? .max : sum
+    }
+  }
+
+  /// Lets time pass up to `nanoseconds`.
+  ///
+  /// It never goes back.
+  package func advance(to nanoseconds: UInt64) {
+    times.withLock { $0.monotonic = max($0.monotonic, nanoseconds) }
+  }
+
+  /// Sets the wall clock, as an administrator may at any moment.
+  package func setWall(seconds: UInt64) {
+    times.withLock {
+      $0.wallSeconds = seconds
+      $0.wallOrigin = $0.monotonic
+    }
+  }
+}

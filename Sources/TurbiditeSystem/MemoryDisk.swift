@@ -1,0 +1,257 @@
+// MemoryDisk — the files, names and locks of the file system in memory, as one value.
+//
+// Room:    System.
+// Limits:  Directories are neither removed nor renamed, as the protocol has it.
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Everything that a file system in memory holds.
+///
+/// Copying it is cheap.
+///
+/// Invariant 1: a name in a directory leads to a number in `files` or in `directories`, never both.
+/// Invariant 2: the current names are the durable ones with `pendingNames` applied in order.
+struct MemoryDisk: Sendable {
+  /// The names in one directory: now, and as of the last sync.
+  struct Directory {
+    var current: [String: Int] = [:]
+    var durable: [String: Int] = [:]
+  }
+
+  /// A name, and what it leads to from now on; nil when it goes.
+  struct NameEffect {
+    var directory: Int
+    var name: String
+    var node: Int?
+  }
+
+  /// The effects of one operation: a rename has two, which come together or not at all.
+  struct NameChange {
+    var effects: [NameEffect]
+
+    var names: [NameKey] { effects.map { NameKey(directory: $0.directory, name: $0.name) } }
+  }
+
+  struct NameKey: Hashable {
+    var directory: Int
+    var name: String
+  }
+
+  static let root = 0
+
+  var files: [Int: MemoryContent] = [:]
+  var directories: [Int: Directory] = [root: Directory()]
+  var pendingNames: [NameChange] = []
+  var locks: [Int: RangeLocks] = [:]
+  /// The files that are open: by the number of the opening.
+  var openFiles: [Int: Int] = [:]
+  var nextNumber = 1
+  /// The sum of sizes at which the disk is full.
+  var spaceLimit: Int?
+
+  // MARK: - Names
+
+  /// What a path leads to.
+  enum Node {
+    case file(Int)
+    case directory(Int)
+    case absent
+  }
+
+  /// The directory in which the last component of `path` is, and that component.
+  func parent(of path: RelativePath) throws(MemoryDiskError) -> (directory: Int, name: String) {
+    var directory = Self.root
+    for component in path.components.dropLast() {
+      guard let node = directories[directory]?.current[String(component)] else {
+        throw MemoryDiskError(ENOENT)
+      }
+      guard directories[node] != nil else { throw MemoryDiskError(ENOTDIR) }
+      directory = node
+    }
+    return (directory, path.name)
+  }
+
+  func node(_ path: RelativePath) throws(MemoryDiskError) -> Node {
+    if path.components.isEmpty { return .directory(Self.root) }
+    let (directory, name) = try parent(of: path)
+    guard let node = directories[directory]?.current[name] else { return .absent }
+    return directories[node] == nil ? .file(node) : .directory(node)
+  }
+
+  func directory(_ path: RelativePath) throws(MemoryDiskError) -> Int {
+    switch try node(path) {
+    case .directory(let number): return number
+    case .file: throw MemoryDiskError(ENOTDIR)
+    case .absent: throw MemoryDiskError(ENOENT)
+    }
+  }
+
+  mutating func open(
+    _ path: RelativePath, _ mode: OpenMode
+  ) throws(MemoryDiskError) -> (
+    opening: Int, file: Int
+  ) {
+    switch (try node(path), mode) {
+    case (.file, .create), (.directory, .create): throw MemoryDiskError(EEXIST)
+    case (.directory, _): throw MemoryDiskError(EISDIR)
+    case (.absent, .read): throw MemoryDiskError(ENOENT)
+    case (.file(let file), _): return (opening(of: file), file)
+    case (.absent, _):
+      let (directory, name) = try parent(of: path)
+      let file = makeNumber()
+      files[file] = MemoryContent()
+      change([NameEffect(directory: directory, name: name, node: file)])
+      return (opening(of: file), file)
+    }
+  }
+
+  mutating func createDirectory(_ path: RelativePath) throws(MemoryDiskError) {
+    guard case .absent = try node(path) else { throw MemoryDiskError(EEXIST) }
+    let (directory, name) = try parent(of: path)
+    let number = makeNumber()
+    directories[number] = Directory()
+    change([NameEffect(directory: directory, name: name, node: number)])
+  }
+
+  mutating func rename(
+    _ source: RelativePath, to target: RelativePath
+  ) throws(MemoryDiskError) {
+    let from = try parent(of: source)
+    let to = try parent(of: target)
+    switch try node(source) {
+    case .absent: throw MemoryDiskError(ENOENT)
+    case .directory: throw MemoryDiskError(EISDIR)
+    case .file(let file):
+      switch try node(target) {
+      case .directory: throw MemoryDiskError(EISDIR)
+      case .file(file): return
+      case .file, .absent:
+        change([
+          NameEffect(directory: from.directory, name: from.name, node: nil),
+          NameEffect(directory: to.directory, name: to.name, node: file),
+        ])
+      }
+    }
+  }
+
+  mutating func remove(_ path: RelativePath) throws(MemoryDiskError) {
+    switch try node(path) {
+    case .absent: throw MemoryDiskError(ENOENT)
+    case .directory: throw MemoryDiskError(EISDIR)
+    case .file:
+      let (directory, name) = try parent(of: path)
+      change([NameEffect(directory: directory, name: name, node: nil)])
+    }
+  }
+
+  /// Makes the names in `directory` durable, and with a rename its other end; with each change
+  /// every earlier change of the same name, because names change in order.
+  mutating func syncDirectory(_ directory: Int) {
+    var needed: Set<NameKey> = []
+    var isNeeded = [Bool](repeating: false, count: pendingNames.count)
+    for index in pendingNames.indices.reversed() {
+      let names = pendingNames[index].names
+      guard names.contains(where: { $0.directory == directory || needed.contains($0) }) else {
+        continue
+      }
+      isNeeded[index] = true
+      needed.formUnion(names)
+    }
+    var kept: [NameChange] = []
+    for (change, isSynced) in zip(pendingNames, isNeeded) {
+      if isSynced { settle(change) } else { kept.append(change) }
+    }
+    pendingNames = kept
+    sweep()
+  }
+
+  /// Makes one change durable.
+  mutating func settle(_ change: NameChange) {
+    for effect in change.effects {
+      directories[effect.directory, default: Directory()].durable[effect.name] = effect.node
+    }
+  }
+
+  private mutating func change(_ effects: [NameEffect]) {
+    for effect in effects {
+      directories[effect.directory, default: Directory()].current[effect.name] = effect.node
+    }
+    pendingNames.append(NameChange(effects: effects))
+  }
+
+  // MARK: - Open files
+
+  /// A file was closed: its locks vanish.
+  mutating func close(_ opening: Int) {
+    guard let file = openFiles.removeValue(forKey: opening) else { return }
+    locks[file]?.unlockAll(owner: opening)
+  }
+
+  /// Writes what there is room for; then throws if that was not all.
+  mutating func write(
+    _ bytes: [UInt8], to file: Int, at offset: Int
+  ) throws(MemoryDiskError) {
+    let limit = sizeLimit(of: file)
+    let fitting = min(bytes.count, max(0, limit - offset))
+    files[file, default: MemoryContent()].write(bytes, fitting, at: offset)
+    if fitting < bytes.count { throw MemoryDiskError(ENOSPC) }
+  }
+
+  /// Makes the file longer, if there is room.
+  mutating func preallocate(_ file: Int, through byteCount: Int) throws(MemoryDiskError) {
+    guard byteCount > self.byteCount(of: file) else { return }
+    if byteCount > sizeLimit(of: file) { throw MemoryDiskError(ENOSPC) }
+    files[file, default: MemoryContent()].resize(to: byteCount)
+  }
+
+  func byteCount(of file: Int) -> Int { files[file]?.current.byteCount ?? 0 }
+
+  /// The size up to which `file` may grow.
+  private func sizeLimit(of file: Int) -> Int {
+    guard let spaceLimit else { return .max }
+    return byteCount(of: file) + max(0, spaceLimit - usedByteCount)
+  }
+
+  /// The sizes of all files that have a name or are open.
+  private var usedByteCount: Int {
+    var live = Set(openFiles.values)
+    for directory in directories.values { live.formUnion(directory.current.values) }
+    return live.reduce(0) { $0 + byteCount(of: $1) }
+  }
+
+  // MARK: - Details
+
+  private mutating func makeNumber() -> Int {
+    defer { nextNumber += 1 }
+    return nextNumber
+  }
+
+  private mutating func opening(of file: Int) -> Int {
+    let opening = makeNumber()
+    openFiles[opening] = file
+    return opening
+  }
+
+  /// Forgets the files that neither a name nor an opening nor a crash can bring back.
+  mutating func sweep() {
+    var live = Set(openFiles.values)
+    for directory in directories.values {
+      live.formUnion(directory.current.values)
+      live.formUnion(directory.durable.values)
+    }
+    for change in pendingNames {
+      for effect in change.effects { if let node = effect.node { live.insert(node) } }
+    }
+    files = files.filter { live.contains($0.key) }
+    locks = locks.filter { live.contains($0.key) }
+  }
+}
+
+/// A refusal, before it is known which call it was.
+struct MemoryDiskError: Error {
+  let code: Int32
+
+  init(_ code: Int32) { self.code = code }
+}
