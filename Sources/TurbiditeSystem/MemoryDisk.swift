@@ -125,7 +125,10 @@ struct MemoryDisk: Sendable {
     case .directory: throw MemoryDiskError(EISDIR)
     case .file(let file):
       switch try node(target) {
-      case .directory: throw MemoryDiskError(EISDIR)
+      case .directory:
+        // A directory on the way to the source is refused before it is looked at.
+        let isAbove = source.components.starts(with: target.components)
+        throw MemoryDiskError(isAbove ? ENOTEMPTY : EISDIR)
       case .file(file): return
       case .file, .absent:
         change([

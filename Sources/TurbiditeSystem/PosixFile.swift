@@ -57,7 +57,7 @@ final class PosixFile: File {
   }
 
   func write(_ bytes: RawSpan, at offset: UInt64) throws(SystemError) {
-    let start = try position("pwrite", offset)
+    let start = try writablePosition("pwrite", offset)
     // Safe: the pointer is used within the closure, and only for the span's bytes.
     let code = unsafe bytes.withUnsafeBytes { source in
       guarded { unsafe writeAll(source, at: start) }
@@ -66,7 +66,7 @@ final class PosixFile: File {
   }
 
   func preallocate(through byteCount: UInt64) throws(SystemError) {
-    let end = try position("fallocate", byteCount)
+    let end = try writablePosition("fallocate", byteCount)
     let current = off_t(try PosixFileSystem.status(of: descriptor, path).byteCount)
     guard current < end else { return }
     let code = guarded { allocate(from: current, to: end) }
@@ -77,7 +77,7 @@ final class PosixFile: File {
   }
 
   func truncate(to byteCount: UInt64) throws(SystemError) {
-    let end = try position("ftruncate", byteCount)
+    let end = try writablePosition("ftruncate", byteCount)
     while true {
       let code = guarded { ftruncate(descriptor, end) == 0 ? 0 : errno }
       if code == 0 { return }
@@ -129,6 +129,14 @@ final class PosixFile: File {
       throw SystemError(operation: operation, path: path, code: EINVAL)
     }
     return position
+  }
+
+  /// A file that was opened for reading is not written: checked here, because the system's own
+  /// answers differ from call to call.
+  private func writablePosition(_ operation: String, _ offset: UInt64) throws(SystemError) -> off_t
+  {
+    guard isWritable else { throw SystemError(operation: operation, path: path, code: EBADF) }
+    return try position(operation, offset)
   }
 
   private func lockRange(

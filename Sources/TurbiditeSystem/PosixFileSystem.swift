@@ -137,6 +137,13 @@ package final class PosixFileSystem: FileSystem {
     let (sourceParent, sourceName) = try parentDirectory(of: source, operation: "rename")
     let (targetParent, targetName) = try parentDirectory(of: target, operation: "rename")
     try sourceParent.use { sourceNumber throws(SystemError) in
+      // Directories are not renamed; the simulated disk counts on it.
+      var status = stat()
+      // Safe: the name is a Swift string, and `status` is a local that fstatat fills.
+      let isFound = unsafe fstatat(sourceNumber, sourceName, &status, AT_SYMLINK_NOFOLLOW) == 0
+      if isFound && status.st_mode & S_IFMT == S_IFDIR {
+        throw SystemError(operation: "rename", path: source, code: EISDIR)
+      }
       try targetParent.call("rename", source) {
         // Safe: the names are Swift strings that live through the call.
         unsafe renameat(sourceNumber, sourceName, $0, targetName)
@@ -197,7 +204,9 @@ package final class PosixFileSystem: FileSystem {
     _ name: String, _ flags: Int32, path: String, in directory: Int32? = nil
   ) throws(SystemError) -> Descriptor {
     // Non-blocking, so that a FIFO in place of a file does not hang; regular files ignore it.
-    let all = flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+    // O_PATH opens nothing that could hang, and openat2 refuses other flags beside it.
+    let harmless = flags & O_PATH != 0 ? 0 : O_NOCTTY | O_NONBLOCK
+    let all = flags | O_CLOEXEC | harmless
     let number = try Self.retrying("open", path) {
       // Safe: the name is a Swift string that lives through the call.
       unsafe turbidite_open_beneath(directory ?? root, name, all, 0o600)

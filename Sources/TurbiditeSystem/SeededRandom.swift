@@ -36,25 +36,27 @@ extension RandomSource {
 }
 
 /// The state of xoshiro256**: never all zero, because SplitMix64 does not give four zeros in a row.
-struct Xoshiro256: Sendable {
+package struct Xoshiro256: Sendable {
   private var s0: UInt64
   private var s1: UInt64
   private var s2: UInt64
   private var s3: UInt64
 
-  init(seed: UInt64) {
+  /// The generator that `seed` stands for.
+  package init(seed: UInt64) {
     var seeds = SplitMix64(state: seed)
     self.init(seeds.next(), seeds.next(), seeds.next(), seeds.next())
   }
 
-  init(_ s0: UInt64, _ s1: UInt64, _ s2: UInt64, _ s3: UInt64) {
+  /// The generator in a given state, not all zero.
+  package init(_ s0: UInt64, _ s1: UInt64, _ s2: UInt64, _ s3: UInt64) {
     self.s0 = s0
     self.s1 = s1
     self.s2 = s2
     self.s3 = s3
   }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     let result = Self.rotated(s1 &* 5, by: 7) &* 9
     let shifted = s1 << 17
     s2 ^= s0
@@ -72,10 +74,12 @@ struct Xoshiro256: Sendable {
 }
 
 /// A generator that any state may start: it spreads a small seed over many bits.
-struct SplitMix64: Sendable {
-  var state: UInt64
+package struct SplitMix64: Sendable {
+  private var state: UInt64
 
-  mutating func next() -> UInt64 {
+  package init(state: UInt64) { self.state = state }
+
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     return Self.mixed(state)
   }
