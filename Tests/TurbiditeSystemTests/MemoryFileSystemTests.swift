@@ -52,7 +52,8 @@ struct MemoryFileSystemTests {
   func renameIsAtomic() throws {
     let disk = MemoryFileSystem()
     try disk.createDirectory("d")
-    disk.setAll(["old": 1, "d/new": 2])
+    try disk.setContents("old", [1])
+    try disk.setContents("d/new", [2])
     try disk.syncDirectory("")
     try disk.syncDirectory("d")
     try disk.rename("old", to: "d/new")
@@ -221,11 +222,5 @@ struct MemoryFileSystemTests {
     try disk.truncateDurable("a", to: 2)
     #expect(disk.crashed(.nothingUnsynced).contents("a") == [1, 0xF2])
     #expect(code { try disk.corrupt("absent", at: 0, xor: 1) } == ENOENT)
-  }
-}
-
-extension MemoryFileSystem {
-  fileprivate func setAll(_ files: [String: UInt8]) {
-    for (path, byte) in files { try! setContents(path, [byte]) }
   }
 }

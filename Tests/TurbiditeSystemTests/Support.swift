@@ -9,7 +9,12 @@ final class TemporaryDirectory {
 
   init() {
     var template = Array("/tmp/turbidite-test-XXXXXX".utf8CString)
-    path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    let made = template.withUnsafeMutableBufferPointer { bytes -> String? in
+      guard let base = bytes.baseAddress, mkdtemp(base) != nil else { return nil }
+      return String(cString: base)
+    }
+    guard let made else { preconditionFailure("no temporary directory can be made") }
+    path = made
   }
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
