@@ -41,23 +41,11 @@ final class Monitor: @unchecked Sendable {
 
   /// Runs `body` under the lock.
   func withLock<Result>(_ body: () -> Result) -> Result {
-    lock()
-    defer { unlock() }
-    return body()
-  }
-
-  /// Takes the lock, which this thread does not hold.
-  func lock() {
-    // Safe: the mutex is initialised; what is passed to it lives as long as this object.
+    // Safe: the mutex is initialised, and not held by this thread (callers do not nest).
     let code = unsafe pthread_mutex_lock(mutex)
     assert(code == 0)
-  }
-
-  /// Gives back the lock, which this thread holds.
-  func unlock() {
-    // Safe: as in `lock`.
-    let code = unsafe pthread_mutex_unlock(mutex)
-    assert(code == 0)
+    defer { unsafe _ = pthread_mutex_unlock(mutex) }
+    return body()
   }
 
   /// Sleeps until woken, without the lock meanwhile.

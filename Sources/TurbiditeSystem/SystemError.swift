@@ -59,7 +59,8 @@ package func systemMessage(_ code: Int32) -> String {
   var buffer = [CChar](repeating: 0, count: 128)
   // Safe: strerror_r is given the array's own size and ends what it writes with a zero.
   let text = unsafe buffer.withUnsafeMutableBufferPointer { bytes -> String in
-    guard let base = bytes.baseAddress, let message = unsafe turbidite_strerror(code, base, bytes.count)
+    guard let base = bytes.baseAddress,
+      let message = unsafe turbidite_strerror(code, base, bytes.count)
     else { return "error \(code)" }
     return unsafe String(cString: message)
   }

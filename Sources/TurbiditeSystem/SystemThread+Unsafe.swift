@@ -3,6 +3,7 @@
 // Room:    System.
 
 import CTurbiditeShims
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -28,7 +29,7 @@ package final class SystemThread: Sendable {
   }
 
   private let identifier: pthread_t
-  private let isJoined = Guarded(false)
+  private let isJoined = Mutex(false)
 
   /// Starts a thread that runs `body` and ends.
   ///

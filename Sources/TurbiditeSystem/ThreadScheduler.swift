@@ -2,6 +2,8 @@
 //
 // Room:    System.
 
+import Synchronization
+
 /// A few threads that run what is most urgent, and sleep when nothing is.
 ///
 /// Deadlines that the work gives are times of the kernel's monotonic clock (``SystemClock``).
@@ -60,7 +62,7 @@ private final class Core: Sendable {
     var runningCount = 0
   }
 
-  private let state = Guarded(State())
+  private let state = Mutex(State())
   /// Raised when a step may be ready.
   let work = EventCount()
   /// Raised when a waiting client should look again.
