@@ -4,9 +4,10 @@
 // Format:  Magic (8 bytes), version (u32 = 1), then records, then the end. All little-endian.
 //            record: key length u32, value length u32, key, value, checksum u32
 //            end:    0xffffffff, 0, record count u64, checksum u32
-//          A checksum is the CRC-32C of every byte of the stream before it, the magic and earlier
-//          checksums included: a record that is damaged, missing, repeated or out of place fails at
-//          once, before it is used. A stream without its end was cut.
+//          A checksum is the CRC-32C of every byte of the stream before it, other checksums left
+//          out: a record that is damaged, missing, repeated or out of place fails at once, before it
+//          is used. (A CRC that runs on over its own value is a constant, and forgets what came
+//          before.) A stream without its end was cut.
 // Source:  The magic follows PNG's (RFC 2083 section 12.11): a byte above 0x7f and both line ends
 //          show a transfer that was not binary.
 // Limits:  Keys to 64 KiB, values to 1 GiB. Nothing may follow the end.
@@ -69,7 +70,7 @@ struct RawWriter {
   }
 
   private mutating func seal() throws(CommandFailure) {
-    try put(RawStream.littleEndian(checksum.value))
+    try output.write(RawStream.littleEndian(checksum.value))
   }
 
   private mutating func put(_ bytes: [UInt8]) throws(CommandFailure) {
@@ -137,18 +138,23 @@ struct RawReader {
   }
 
   private mutating func verify(_ what: String, _ offset: UInt64) throws(CommandFailure) {
-    let expected = UInt64(checksum.value)
-    guard RawStream.integer(try take(4, what)[...]) == expected else {
+    let stated = RawStream.integer(try takeUnsummed(4, what)[...])
+    guard stated == UInt64(checksum.value) else {
       throw damage("\(what) fails its checksum", offset)
     }
   }
 
   private mutating func take(_ length: Int, _ what: String) throws(CommandFailure) -> [UInt8] {
+    let bytes = try takeUnsummed(length, what)
+    checksum.update(bytes)
+    return bytes
+  }
+
+  private func takeUnsummed(_ length: Int, _ what: String) throws(CommandFailure) -> [UInt8] {
     var bytes: [UInt8] = []
     guard try input.take(length, to: &bytes) == length else {
       throw damage("the input ends within \(what); it was cut", input.taken)
     }
-    checksum.update(bytes)
     return bytes
   }
 

@@ -23,21 +23,34 @@ struct RecordReader {
   ///   by a brace after white space; the rest is TSV. The magic wins over what is asked for.
   init(_ input: Input, format: RecordFormat?) throws(CommandFailure) {
     self.input = input
-    let head = try input.peek(64)
-    if head.starts(with: RawStream.magic) {
-      self.format = .raw
-    } else if let format {
-      self.format = format
-    } else if head.isEmpty {
-      // A dump that failed before its first byte must not look like a load that went well.
-      throw .badData(
-        "the input is empty, so its form cannot be told", at: input.name,
-        remedy: "say --as tsv or --as ndjson when no records are what you mean")
-    } else {
-      let first = head.first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) }
-      self.format = first == 0x7b ? .ndjson : .tsv
-    }
+    self.format = try RecordReader.form(of: input, asked: format)
     if self.format == .raw { raw = try RawReader(input) }
+  }
+
+  /// Looks at as few bytes as decide, since a pipe may have no more of them yet.
+  private static func form(
+    of input: Input, asked: RecordFormat?
+  ) throws(CommandFailure)
+    -> RecordFormat
+  {
+    if try input.peek(1) == Array(RawStream.magic.prefix(1)),
+      try input.peek(RawStream.magic.count) == RawStream.magic
+    {
+      return .raw
+    }
+    if let asked { return asked }
+    for count in 1...64 {
+      let head = try input.peek(count)
+      guard head.count == count, let last = head.last else {
+        guard head.isEmpty else { return .tsv }
+        // A dump that failed before its first byte must not look like a load that went well.
+        throw .badData(
+          "the input is empty, so its form cannot be told", at: input.name,
+          remedy: "say --as tsv or --as ndjson when no records are what you mean")
+      }
+      if ![0x20, 0x09, 0x0a, 0x0d].contains(last) { return last == 0x7b ? .ndjson : .tsv }
+    }
+    return .tsv
   }
 
   /// The next step, or nil at the end.

@@ -62,6 +62,8 @@ enum Signals {
     caught.store(0, ordering: .sequentiallyConsistent)
     for signal in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(signal) {
       set(signal) { Signals.handle($0) }
+      // Some programs start others with their own threads' blocked signals; ours must arrive.
+      unblock(signal)
     }
     set(SIGPIPE, SIG_IGN)
     set(SIGXFSZ, SIG_IGN)
@@ -70,11 +72,7 @@ enum Signals {
   /// Ends this process by `signal`, so that a shell sees why.
   static func end(by signal: Int32) -> Never {
     set(signal, SIG_DFL)
-    var set = sigset_t()
-    // Safe: the set is filled by the calls before it is used.
-    _ = unsafe sigemptyset(&set)
-    _ = unsafe sigaddset(&set, signal)
-    _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    unblock(signal)
     raise(signal)
     // Only a tracer can bring us here.
     exit(128 + signal)
@@ -108,6 +106,14 @@ enum Signals {
     action.sa_flags = 0
     // Safe: the structure is complete, and the old action is not asked for.
     _ = unsafe sigaction(signal, &action, nil)
+  }
+
+  private static func unblock(_ signal: Int32) {
+    var set = sigset_t()
+    // Safe: the set is filled by the calls before it is used.
+    _ = unsafe sigemptyset(&set)
+    _ = unsafe sigaddset(&set, signal)
+    _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 
   private static func isIgnored(_ signal: Int32) -> Bool {
