@@ -139,7 +139,7 @@ struct CommandProcessTests {
       ["load", store("copy"), "-", "--create"], input: Array(whole[..<(12 + 14 * 5 + 3)]))
     #expect(outcome.status == ExitStatus.badData)
     #expect(outcome.error.contains("record 6"))
-    #expect(outcome.error.contains("5 records were loaded"))
+    #expect(outcome.error.contains("5 records loaded before"))
     #expect(try run(["scan", store("copy"), "--count"]).text == "5\n")
   }
 
@@ -270,6 +270,7 @@ struct CommandProcessTests {
       cat "$D/said" >&2
       """)
     #expect(outcome.text == "\(128 + number)\n", "\(outcome.error)")
+    #expect(outcome.error.contains("interrupted;") || !outcome.error.contains("loaded"))
     #expect(try run(["scan", store(), "--count"]).status == 0)
   }
 

@@ -11,6 +11,8 @@ struct NumbersTests {
       (1_234_567, "1,234,567"), (-1234, "-1,234"), (-999, "-999"),
     ]
     for (value, text) in expected { #expect(Numbers.grouped(value) == text) }
+    #expect(Numbers.counted(1, "file") == "1 file")
+    #expect(Numbers.counted(1000, "file") == "1,000 files")
     #expect(Numbers.grouped(UInt64.max) == "18,446,744,073,709,551,615")
   }
 

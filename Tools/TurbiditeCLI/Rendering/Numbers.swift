@@ -18,6 +18,11 @@ enum Numbers {
     return text.first == "-" ? "-" + result : result
   }
 
+  /// A count with its noun: `1 record`, `2,048 records`.
+  static func counted(_ value: some BinaryInteger, _ noun: String) -> String {
+    "\(grouped(value)) \(noun)\(value == 1 ? "" : "s")"
+  }
+
   /// A size with one decimal: `50.1 MB`, `812 B`.
   static func byteText(_ value: some BinaryInteger) -> String {
     let bytes = UInt64(clamping: value)

@@ -28,9 +28,9 @@ extension Statement {
 
   private static func remedy(for error: StoreError) -> String? {
     switch error {
-    case .notFound: "check the name; --create makes what is missing"
+    case .notFound: "check the name; put and load make what is missing with --create"
     case .invalidArgument: "see turbidite help"
-    case .noStore: "check the path; --create makes a store"
+    case .noStore: "check the path; put and load make a store with --create"
     case .storeExists: "choose another path"
     case .poisoned: "open the store again: run the command once more"
     case .readOnly: "this verb needs to write"

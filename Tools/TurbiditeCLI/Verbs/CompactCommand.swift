@@ -35,7 +35,7 @@ struct CompactCommand: Verb {
       return try report.finish()
     }
     global.console.note(
-      "compacted \(Numbers.grouped(before.tableCount)) tables,"
+      "compacted \(Numbers.counted(before.tableCount, "table")),"
         + " \(Numbers.byteText(before.tableByteCount)) -> \(Numbers.grouped(after.tableCount))"
         + " tables, \(Numbers.byteText(after.tableByteCount))")
   }

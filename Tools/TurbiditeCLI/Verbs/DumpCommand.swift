@@ -74,7 +74,7 @@ struct DumpCommand: Verb {
     }
     try raw?.finish()
     global.console.detail(
-      "dumped \(Numbers.grouped(count)) records, \(Numbers.byteText(output.byteCount))")
+      "dumped \(Numbers.counted(count, "record")), \(Numbers.byteText(output.byteCount))")
   }
 
   private func write(

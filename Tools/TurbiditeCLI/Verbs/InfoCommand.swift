@@ -55,13 +55,14 @@ struct InfoCommand: Verb {
     let health = health(statistics)
     let head = [
       style.strong(Escapes.visible(path)), "format \(statistics.formatVersion)",
-      "\(statistics.shardCount) shards", "~\(Numbers.grouped(statistics.keyEstimate)) keys",
+      Numbers.counted(statistics.shardCount, "shard"),
+      "~\(Numbers.grouped(statistics.keyEstimate)) keys",
       "\(Numbers.byteText(statistics.rawByteCount)) -> "
         + Numbers.byteText(statistics.tableByteCount),
       "health: " + (health == "ok" ? health : style.alarming(Escapes.visible(health))),
     ]
     let log =
-      "\(Numbers.grouped(statistics.logSegmentCount)) log segments,"
+      "\(Numbers.counted(statistics.logSegmentCount, "log segment")),"
       + " \(Numbers.byteText(statistics.logByteCount))"
     var lines = [
       head.joined(separator: "  "),

@@ -47,8 +47,10 @@ struct LoadCommand: Verb {
         try loader.load(reader, input)
       } catch {
         loader.progress.clear()
+        let loaded = "\(Numbers.counted(loader.records, "record")) loaded"
+        let isInterrupted = error as? CommandFailure == .interrupted
         global.console.emit(
-          "turbidite: \(Numbers.grouped(loader.records)) records were loaded before this")
+          "turbidite: \(isInterrupted ? "interrupted; " : "")\(loaded) before this")
         throw error
       }
       loader.progress.clear()
@@ -70,10 +72,10 @@ struct LoadCommand: Verb {
         })
       return try output.flush()
     }
-    var line = "loaded \(Numbers.grouped(result.records)) records"
+    var line = "loaded \(Numbers.counted(result.records, "record"))"
     line += " (\(Numbers.byteText(result.bytes))) in \(Numbers.elapsed(result.elapsed))"
     if let skipBad, result.skipped > 0 {
-      line += "; \(Numbers.grouped(result.skipped)) lines set aside in \(skipBad)"
+      line += "; \(Numbers.counted(result.skipped, "line")) set aside in \(skipBad)"
     }
     global.console.note(line)
   }

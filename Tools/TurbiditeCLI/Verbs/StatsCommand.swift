@@ -52,7 +52,7 @@ struct StatsCommand: Verb {
     [
       "",
       "log        \(Numbers.byteText(statistics.logByteCount)) in"
-        + " \(Numbers.grouped(statistics.logSegmentCount)) segments",
+        + " \(Numbers.counted(statistics.logSegmentCount, "segment"))",
       "memtables  \(Numbers.byteText(statistics.memtableByteCount))",
       "cache      \(Numbers.byteText(statistics.cacheByteCount)), of a budget of"
         + " \(Numbers.byteText(statistics.memoryBudgetByteCount)) for all memory",
