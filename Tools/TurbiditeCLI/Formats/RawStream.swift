@@ -5,8 +5,8 @@
 //            record: key length u32, value length u32, key, value, checksum u32
 //            end:    0xffffffff, 0, record count u64, checksum u32
 //          A checksum is the CRC-32C of every byte of the stream before it, other checksums left
-//          out: a record that is damaged, missing, repeated or out of place fails at once, before it
-//          is used. (A CRC that runs on over its own value is a constant, and forgets what came
+//          out: a record that is damaged, missing, repeated or out of place fails at once, before
+//          it is used. (A CRC that runs on over its own value is a constant, and forgets what came
 //          before.) A stream without its end was cut.
 // Source:  The magic follows PNG's (RFC 2083 section 12.11): a byte above 0x7f and both line ends
 //          show a transfer that was not binary.

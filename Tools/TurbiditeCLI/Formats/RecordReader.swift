@@ -19,8 +19,8 @@ struct RecordReader {
   /// Lines (or raw records) read so far.
   private(set) var line: UInt64 = 0
 
-  /// - Parameter format: The form; nil to look at the first bytes. Raw is known by its magic, NDJSON
-  ///   by a brace after white space; the rest is TSV. The magic wins over what is asked for.
+  /// - Parameter format: The form; nil to look at the first bytes. Raw is known by its magic,
+  ///   NDJSON by a brace after white space; the rest is TSV. The magic wins over what is asked for.
   init(_ input: Input, format: RecordFormat?) throws(CommandFailure) {
     self.input = input
     self.format = try RecordReader.form(of: input, asked: format)

@@ -1,9 +1,9 @@
 // Escapes — any bytes as printable text, and back.
 //
 // Room:    Tools/TurbiditeCLI.
-// Source:  ISO C 6.4.4.4 with one difference: `\x` takes exactly two digits, so that what follows is
-//          never swallowed.
-// Limits:  `\t \n \r \\ \xNN` are written; `\a \b \f \v \e` are read as well; any other is an error.
+// Source:  ISO C 6.4.4.4 with one difference: `\x` takes exactly two digits, so that what follows
+//          is never swallowed.
+// Limits:  `\t \n \r \\ \xNN` are written; `\a \b \f \v \e` are read too; any other is an error.
 
 /// A record of text that cannot be read: where in the line, and why.
 struct BadRecord: Error, Sendable, Hashable {

@@ -3,7 +3,7 @@
 // Room:    Tools/TurbiditeCLI.
 // Source:  POSIX.1-2017 section 2.4.3 (what a handler may call); the pipe that wakes a waiting poll
 //          is D. J. Bernstein's self-pipe.
-// Limits:  SIGINT, SIGTERM, SIGHUP. SIGPIPE and SIGXFSZ become errors of the write that caused them.
+// Limits:  SIGINT, SIGTERM, SIGHUP. SIGPIPE and SIGXFSZ become errors of the write that met them.
 
 import Synchronization
 

@@ -45,7 +45,8 @@ struct FilesCommand: Verb {
     let unused = files.count { !$0.isReferenced }
     if isText {
       try report.write(
-        "\(Numbers.counted(files.count, "file")), \(Numbers.byteText(total)), \(unused) that nothing refers to\n"
+        "\(Numbers.counted(files.count, "file")), \(Numbers.byteText(total)),"
+          + " \(unused) that nothing refers to\n"
       )
     }
     try report.finish()

@@ -26,6 +26,8 @@ struct Loader {
   var progress: Progress
   private(set) var records: UInt64 = 0
   private var bytes: UInt64 = 0
+  /// The keys' and values' bytes in the batch being filled; what the log takes is a little more.
+  private var filling: UInt64 = 0
 
   init(
     store: Store, keyspace: Keyspace, durability: Durability, aside: BadLines?, progress: Progress
@@ -53,11 +55,11 @@ struct Loader {
       var batch = Store.Batch()
       stop = fill(&batch, &reader)
       let count = UInt64(batch.count)
-      let size = UInt64(batch.byteCount)
       if count > 0 {
         try store.blocking.commit(batch, durability: durability)
         records += count
-        bytes += size
+        bytes += filling
+        filling = 0
       } else if stop == nil {
         return
       }
@@ -70,7 +72,9 @@ struct Loader {
   /// does.
   ///
   /// An empty batch and nil are the end.
-  private func fill(_ batch: inout Store.Batch, _ reader: inout RecordReader) -> CommandFailure? {
+  private mutating func fill(
+    _ batch: inout Store.Batch, _ reader: inout RecordReader
+  ) -> CommandFailure? {
     do throws(CommandFailure) {
       while batch.byteCount < Loader.batchByteCount, let step = try reader.next() {
         switch step {
@@ -78,6 +82,7 @@ struct Loader {
           if let objection = RecordLimits.objection(to: record) {
             try set(aside: BadRecord(column: 1, reason: objection), record, line, reader)
           } else {
+            filling += UInt64(record.key.count + record.value.count)
             batch.put(Bytes(record.key), Bytes(record.value), in: keyspace)
           }
         case .bad(let reason, let line, let text):
