@@ -110,7 +110,10 @@ package final class EngineScan {
   /// Calls `body` with the current entry; the spans are valid during the call.
   package func withEntry<Result>(_ body: (RawSpan, RawSpan) -> Result) -> Result {
     precondition(cursor.isValid)
-    return body(cursor.key.span, cursor.value.span)
+    // The spans borrow local copies of the views: borrowing the cursor's own crashes the optimiser
+    // of Swift 6.3.1 ("CopyPropagation").
+    let (key, value) = (cursor.key, cursor.value)
+    return body(key.span, value.span)
   }
 
   private func begin() throws(StoreError) {
