@@ -2,8 +2,6 @@
 //
 // Room:    System.
 
-import Synchronization
-
 /// A small pool of threads, each started when it is first needed.
 ///
 /// Invariant: a body that was submitted runs, once; after ``stop()`` on the thread of its caller.
@@ -104,7 +102,7 @@ private final class Core: Sendable {
     }
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let changes = EventCount()
 
   func enqueue(_ body: @escaping Body, threadLimit: Int) -> Acceptance {

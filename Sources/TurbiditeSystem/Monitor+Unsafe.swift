@@ -41,11 +41,23 @@ final class Monitor: @unchecked Sendable {
 
   /// Runs `body` under the lock.
   func withLock<Result>(_ body: () -> Result) -> Result {
-    // Safe: the mutex is initialised, and not held by this thread (callers do not nest).
+    lock()
+    defer { unlock() }
+    return body()
+  }
+
+  /// Takes the lock, which this thread does not hold.
+  func lock() {
+    // Safe: the mutex is initialised; what is passed to it lives as long as this object.
     let code = unsafe pthread_mutex_lock(mutex)
     assert(code == 0)
-    defer { unsafe _ = pthread_mutex_unlock(mutex) }
-    return body()
+  }
+
+  /// Gives back the lock, which this thread holds.
+  func unlock() {
+    // Safe: as in `lock`.
+    let code = unsafe pthread_mutex_unlock(mutex)
+    assert(code == 0)
   }
 
   /// Sleeps until woken, without the lock meanwhile.

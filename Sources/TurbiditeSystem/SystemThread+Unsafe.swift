@@ -3,7 +3,6 @@
 // Room:    System.
 
 import CTurbiditeShims
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -29,7 +28,7 @@ package final class SystemThread: Sendable {
   }
 
   private let identifier: pthread_t
-  private let isJoined = Mutex(false)
+  private let isJoined = Guarded(false)
 
   /// Starts a thread that runs `body` and ends.
   ///

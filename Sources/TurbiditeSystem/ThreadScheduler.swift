@@ -2,8 +2,6 @@
 //
 // Room:    System.
 
-import Synchronization
-
 /// A few threads that run what is most urgent, and sleep when nothing is.
 ///
 /// Deadlines that the work gives are times of the kernel's monotonic clock (``SystemClock``).
@@ -62,7 +60,7 @@ private final class Core: Sendable {
     var runningCount = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   /// Raised when a step may be ready.
   let work = EventCount()
   /// Raised when a waiting client should look again.

@@ -84,6 +84,34 @@ struct MemoryFileSystemTests {
     #expect(seen == [[], ["a"], ["b"], ["c"], ["a", "c"], ["b", "c"]])
   }
 
+  @Test("A file that was renamed twice has exactly one name after a crash")
+  func oneName() throws {
+    let disk = MemoryFileSystem()
+    try disk.setContents("a", [1])
+    try disk.rename("a", to: "b")
+    try disk.rename("b", to: "c")
+    var seen: Set<[String]> = []
+    for seed in 0..<200 { seen.insert(try disk.crashed(.random(UInt64(seed))).list("")) }
+    #expect(seen == [["a"], ["b"], ["c"]])
+  }
+
+  @Test("A synced change brings the earlier changes of its names along")
+  func syncInOrder() throws {
+    let disk = MemoryFileSystem()
+    try disk.createDirectory("d")
+    try disk.syncDirectory("")
+    _ = try disk.open("d/x", .create)
+    try disk.rename("d/x", to: "y")
+    try disk.syncDirectory("")
+    for seed in 0..<50 {
+      #expect(try disk.crashed(.random(UInt64(seed))).list("d") == [])
+    }
+    try disk.syncDirectory("d")
+    let after = disk.crashed(.nothingUnsynced)
+    #expect(try after.list("d") == [])
+    #expect(try after.list("") == ["d", "y"])
+  }
+
   @Test("Each sector after a crash is as it was at some moment since the sync", arguments: 0..<8)
   func sectors(seed: UInt64) throws {
     let random = SeededRandom(seed: seed)

@@ -12,7 +12,7 @@ struct ThreadTests {
   func thread() throws {
     var before = sigset_t()
     pthread_sigmask(SIG_BLOCK, nil, &before)
-    let found = Mutex<(name: String, blocked: [Bool])>(("", []))
+    let found = Guarded<(name: String, blocked: [Bool])>(("", []))
     let thread = try SystemThread(name: "turbidite-test-with-a-long-name") {
       let comm = open("/proc/thread-self/comm", O_RDONLY)
       var name = [UInt8](repeating: 0, count: 32)
@@ -89,7 +89,7 @@ struct IOThreadsTests {
   @Test("Everything that is submitted runs once, and a stop waits for it", arguments: [1, 3])
   func submissions(count: Int) {
     let pool = IOThreads(count: count)
-    let done = Mutex<[Int]>([])
+    let done = Guarded<[Int]>([])
     for index in 0..<1000 { pool.submit { done.withLock { $0.append(index) } } }
     pool.stop()
     let order = done.withLock { $0 }
