@@ -57,7 +57,7 @@ struct CompactionPicker {
     tables.levels[level].reduce(0) { $0 + $1.summary.byteCount }
   }
 
-  /// The level that level 0 is merged into, and the target of each level below.
+  /// The level that level 0 should be merged into, and the target of each level below.
   private func targets() -> (base: Int, targets: [UInt64]) {
     var targets = [UInt64](repeating: 0, count: Limits.levelCount)
     let largest = (1...lastLevel).map(byteCount).max() ?? 0
@@ -70,6 +70,12 @@ struct CompactionPicker {
       targets[base] = max(target, baseByteCount)
     }
     return (base, targets)
+  }
+
+  /// The level that level 0 is merged into now: never past one that holds something, whatever the
+  /// targets say, or newer entries would lie below older ones.
+  private func outputLevel(of base: Int) -> Int {
+    (1...base).first { !tables.levels[$0].isEmpty } ?? base
   }
 
   /// How far the tree is behind: 1 and above means that a compaction is due.
@@ -124,6 +130,7 @@ struct CompactionPicker {
   }
 
   private func level0Plan(_ base: Int) -> CompactionPlan? {
+    let base = outputLevel(of: base)
     let list = tables.levels[0]
     // The oldest table may move alone when nothing overlaps it: a load in key order does this.
     if let oldest = list.last, !list.dropLast().contains(where: { $0.overlaps(oldest) }),
