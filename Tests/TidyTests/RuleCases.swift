@@ -32,11 +32,11 @@ extension RuleCase {
         shard: tree,
       ]),
     RuleCase(
-      .layering, "a name private to a later file is nobody's",
+      .layering, "a name that a later file keeps to itself is nobody's",
       broken: [bytes: header() + "let leaf = Leaf()\n", shard: tree + "final class Leaf {}\n"],
       sound: [
-        bytes: header() + "struct Leaf {}\n",
-        shard: tree + "private struct Leaf {}\nstruct Branch { struct Leaf {} }\n",
+        bytes: header() + "func grow<Leaf, Twig>(_ a: Leaf, _ b: Twig) {}\n",
+        shard: tree + "private struct Leaf {}\nstruct Branch { struct Twig {} }\n",
       ]),
     RuleCase(
       .layering, "a folder that is no room",
@@ -203,7 +203,7 @@ extension RuleCase {
       broken: ["a.md": "[b]: docs/b.md\n"], sound: ["a.md": "[b]: a.md\n"]),
     RuleCase(
       .link, "a path that leaves the tree",
-      broken: ["a.md": "[b](../../etc)\n"], sound: ["docs/a.md": "[b](../docs)\n"]),
+      broken: ["docs/a.md": "[b](../../docs)\n"], sound: ["docs/a.md": "[b](../docs)\n"]),
     RuleCase(
       .trailingBlank, "in Swift",
       broken: "let a = 1 \n", sound: "let a = 1\n"),
