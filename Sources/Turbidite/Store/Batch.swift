@@ -39,12 +39,9 @@ extension Store {
 
     /// Removes every key in `range`, at a cost that does not depend on how many there are.
     public mutating func deleteRange(_ range: KeyRange, in keyspace: Keyspace = .default) {
-      // Without an end the range goes past every key there can be.
-      let end = range.to?.array ?? [UInt8](repeating: 0xff, count: EncodedBatch.maximumKeyByteCount)
-      let from = range.from?.array ?? []
       note(
         encoded.deleteRange(
-          keyspace: keyspace.state?.id ?? 0, from: from.span.rawBytes, to: end.span.rawBytes))
+          keyspace: keyspace.state?.id ?? 0, from: range.from?.array ?? [], to: range.to?.array))
     }
 
     private mutating func note(_ error: StoreError?) {

@@ -9,7 +9,7 @@ struct LogEntry {
   var keyspace: UInt32
   /// The key, or the first key of a range.
   var key: ByteView
-  /// The value, the first key after a range, or nothing.
+  /// The value, or the first key behind a range; empty when the range has no end.
   var value: ByteView
 }
 

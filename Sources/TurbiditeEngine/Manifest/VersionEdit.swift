@@ -265,7 +265,8 @@ extension TableMetadata {
     let smallestKey = try field.lengthPrefixed()
     let largestKey = try field.lengthPrefixed()
     let flag = try field.byte()
-    guard smallestKey.count <= Limits.keyByteCount, largestKey.count <= Limits.keyByteCount,
+    // A range tombstone may end just behind the longest key.
+    guard smallestKey.count <= Limits.keyByteCount, largestKey.count <= Limits.keyByteCount + 1,
       flag <= 1, smallestSequence <= largestSequence, largestSequence <= Tag.maximumSequence,
       smallestKey.compare(largestKey) <= 0
     else { throw .invalid("a table's bounds", at: start) }

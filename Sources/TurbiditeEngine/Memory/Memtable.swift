@@ -76,6 +76,18 @@ final class Memtable: Sendable {
     }
   }
 
+  /// The largest key of an entry; valid as long as the memtable.
+  var lastKey: ByteView? {
+    var attempts = 0
+    while true {
+      guard var place = tree.edgeLeaf(isLast: true) else { return nil }
+      var entry: EntryPointer?
+      if tree.entry(at: &place, entry: &entry) { return entry?.key }
+      attempts += 1
+      BTree.pause(attempts)
+    }
+  }
+
   /// The range tombstones as they are now.
   var rangeTombstones: RangeTombstones {
     if tombstoneCount.load(ordering: .acquiring) == 0 { return .none }

@@ -126,6 +126,15 @@ final class RangeTombstones: Sendable {
     return result
   }
 
+  /// What of the set counts for a reader at `snapshot`: of each fragment the newest number.
+  func visible(at snapshot: UInt64) -> RangeTombstones {
+    RangeTombstones(
+      fragments: fragments.compactMap { fragment in
+        fragment.sequences.first { $0 <= snapshot }
+          .map { Fragment(start: fragment.start, end: fragment.end, sequences: [$0]) }
+      })
+  }
+
   var isEmpty: Bool { fragments.isEmpty }
 
   /// Memory, roughly.

@@ -3,9 +3,6 @@
 // Room:    Engine/Shard.
 
 extension EncodedBatch {
-  /// The longest key, in bytes.
-  package static var maximumKeyByteCount: Int { Limits.keyByteCount }
-
   /// Appends a put.
   ///
   /// - Returns: why it was refused; the batch is then unchanged.
@@ -28,12 +25,16 @@ extension EncodedBatch {
     return nil
   }
 
-  /// Appends a delete of `[from, to)`; an empty range changes nothing.
-  package mutating func deleteRange(keyspace: UInt32, from: RawSpan, to: RawSpan) -> StoreError? {
-    for bound in [from.byteCount, to.byteCount] {
+  /// Appends a delete of `[from, to)`, without an end when `to` is nil; an empty range changes
+  /// nothing.
+  package mutating func deleteRange(
+    keyspace: UInt32, from: [UInt8], to: [UInt8]?
+  ) -> StoreError? {
+    for bound in [from.count, to?.count ?? 0] {
       if let refusal = EncodedBatch.refusal(ofKey: bound, empty: true) { return refusal }
     }
     from.withView { from in
+      guard let to else { return append(.rangeDeletion, keyspace: keyspace, from, .empty) }
       to.withView { to in
         if from.compare(to) < 0 { append(.rangeDeletion, keyspace: keyspace, from, to) }
       }

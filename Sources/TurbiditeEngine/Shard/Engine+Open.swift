@@ -449,8 +449,8 @@ extension EntryInserter {
       sequence <= state.trees[tree.id]?.flushedSequence ?? 0
     }
     if entry.kind == .rangeDeletion {
-      for tree in keyspace.trees where !isFlushed(tree) && !tree.version.isEmpty {
-        try memtable(of: tree).insertRangeTombstone(entry.key, entry.value, sequence: sequence)
+      for tree in keyspace.trees where !isFlushed(tree) {
+        try insertRange(entry, sequence, into: tree)
       }
       return true
     }

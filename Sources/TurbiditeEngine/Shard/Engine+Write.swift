@@ -227,9 +227,22 @@ struct EntryInserter {
         entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
       return
     }
-    // A range spans all shards; a tree without anything has nothing to delete.
-    for tree in keyspace.trees where !tree.version.isEmpty {
-      try memtable(of: tree).insertRangeTombstone(entry.key, entry.value, sequence: sequence)
+    for tree in keyspace.trees { try insertRange(entry, sequence, into: tree) }
+  }
+
+  /// Records a range deletion in one tree, which holds some of the range's keys.
+  ///
+  /// A range without an end is given one behind the tree's last key: what it deletes is there
+  /// already, and what comes later is newer.
+  mutating func insertRange(
+    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree
+  ) throws(StoreError) {
+    guard let last = tree.version.lastKey else { return }
+    let end = entry.value.isEmpty ? last + [0] : entry.value.bytes()
+    let memtable = try memtable(of: tree)
+    try end.withView { end throws(StoreError) in
+      guard entry.key.compare(end) < 0 else { return }
+      try memtable.insertRangeTombstone(entry.key, end, sequence: sequence)
     }
   }
 

@@ -35,7 +35,7 @@ final class ScanCursor {
     for version in versions {
       for memtable in version.memtables {
         let set = memtable.memtable.rangeTombstones
-        if !set.isEmpty { sets.append(set) }
+        if !set.isEmpty { sets.append(set.visible(at: sequence)) }
         sources.append(memtable.memtable.makeCursor())
       }
       for table in version.levels[0] {
@@ -45,7 +45,7 @@ final class ScanCursor {
         sources.append(RunCursor(level, access: access))
       }
       for table in version.levels.joined() where table.metadata.summary.rangeTombstoneCount > 0 {
-        sets.append(try table.open().rangeTombstones)
+        sets.append(try table.open().rangeTombstones.visible(at: sequence))
       }
     }
     tombstones = sets.isEmpty ? .none : RangeTombstones.merged(sets)

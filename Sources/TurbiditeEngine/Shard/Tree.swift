@@ -74,7 +74,18 @@ final class TreeVersion: Sendable {
   /// The active and the frozen memtables, newest first.
   var memtables: [LoggedMemtable] { (active.map { [$0] } ?? []) + frozen }
 
-  var isEmpty: Bool { active == nil && frozen.isEmpty && levels.allSatisfy(\.isEmpty) }
+  /// The largest key that anything here mentions, or nil when there is none.
+  var lastKey: [UInt8]? {
+    var last = ByteView.empty
+    for memtable in memtables {
+      if let key = memtable.memtable.lastKey, key.compare(last) > 0 { last = key }
+    }
+    for table in levels[0] where table.largestKey.compare(last) > 0 { last = table.largestKey }
+    for level in levels.dropFirst() {
+      if let table = level.last, table.largestKey.compare(last) > 0 { last = table.largestKey }
+    }
+    return last.isEmpty ? nil : last.bytes()
+  }
 }
 
 /// One keyspace in one shard.
