@@ -17,7 +17,9 @@ extension Store {
     case readOnly
   }
 
-  /// Sizes of a store. Only ``shardCount`` is kept in it; the others count from open to close.
+  /// Sizes of a store.
+  ///
+  /// Only ``shardCount`` is kept in it; the others count from open to close.
   public struct Options: Sendable, Hashable {
     /// The number of shards of a new store: 1 to 4096; nil means one a processor, 2 to 16.
     ///
@@ -32,7 +34,9 @@ extension Store {
     public var memoryBudgetByteCount = 256 << 20
 
     /// A memtable of this size is written to a table: 4 KiB to 1 GiB, at most a quarter of the
-    /// budget. Larger ones merge more overwrites in memory and make fewer tables.
+    /// budget.
+    ///
+    /// Larger ones merge more overwrites in memory and make fewer tables.
     public var memtableByteCount = 16 << 20
 
     /// Bytes of keys and values in a block before compression: 64 to 1 MiB.
@@ -45,14 +49,18 @@ extension Store {
     public var tableByteCount = 16 << 20
 
     /// The commit log may hold this much before trees are flushed for its sake: 64 KiB to 16 GiB.
+    ///
     /// It bounds the time to open after a crash; the benchmark `reopen` prints it.
     public var logByteCount = 128 << 20
 
-    /// Whether blocks are compressed with LZ4 where that saves an eighth. Off suits values that are
-    /// compressed already.
+    /// Whether blocks are compressed with LZ4 where that saves an eighth.
+    ///
+    /// Off suits values that are compressed already.
     public var compresses = true
 
-    /// Bits of Bloom filter a key: 0 (none) to 32. Ten let one absent key in a hundred through.
+    /// Bits of Bloom filter a key: 0 (none) to 32.
+    ///
+    /// Ten let one absent key in a hundred through.
     public var filterBitsPerKey = 10
 
     /// Tables that may be open at once: 8 to 65,536; each is one file handle.

@@ -4,7 +4,9 @@
 
 internal import TurbiditeEngine
 
-/// A walk over a range of a keyspace at one moment. One thread at a time may use it.
+/// A walk over a range of a keyspace at one moment.
+///
+/// One thread at a time may use it.
 ///
 /// It holds its moment like a ``Snapshot`` until it is released.
 public final class Scan {
@@ -25,7 +27,9 @@ public final class Scan {
       keyspace, at: pin.sequence, from: range.from?.array, to: range.to?.array, reverse: reverse)
   }
 
-  /// The next entry, or nil at the end. Copies key and value.
+  /// The next entry, or nil at the end.
+  ///
+  /// Copies key and value.
   public func next() throws(StoreError) -> Entry? {
     guard remaining > 0, try scan.advance() else { return nil }
     remaining -= 1

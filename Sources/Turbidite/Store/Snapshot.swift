@@ -29,7 +29,9 @@ public struct Snapshot: ~Copyable, Sendable {
   /// The sequence number of the last commit that the snapshot sees.
   public var sequence: UInt64 { pin.sequence }
 
-  /// The value of `key` at the snapshot's moment. May block the calling thread.
+  /// The value of `key` at the snapshot's moment.
+  ///
+  /// May block the calling thread.
   public func get(
     _ key: Bytes, in keyspace: Keyspace = .default
   ) throws(StoreError) -> Bytes? {

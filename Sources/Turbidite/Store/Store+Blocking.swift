@@ -7,7 +7,9 @@ internal import TurbiditeSystem
 
 extension Store {
   /// A store's verbs, each of which may block the calling thread: for a system call, for a sync, or
-  /// while background work catches up. Not for Swift's cooperative pool.
+  /// while background work catches up.
+  ///
+  /// Not for Swift's cooperative pool.
   public struct Blocking: Sendable {
     let store: Store
 
@@ -198,7 +200,9 @@ extension Store {
     public func flush() throws(StoreError) { try engine.flush() }
 
     /// Merges everything into the last level: old versions and tombstones go, as far as no snapshot
-    /// needs them. Rewrites most of the store.
+    /// needs them.
+    ///
+    /// Rewrites most of the store.
     public func compact() throws(StoreError) { try engine.compact() }
 
     /// Waits until background work has caught up.

@@ -20,7 +20,9 @@ import Glibc
 /// Safe: every access below checks its range against `count`, and `init` is the only unsafe door.
 @safe
 struct ByteView: @unchecked Sendable {
-  /// The first byte. Never dangling while the owner lives; points at `emptyByte` when empty.
+  /// The first byte.
+  ///
+  /// Never dangling while the owner lives; points at `emptyByte` when empty.
   let start: UnsafeRawPointer
   /// The bytes in view.
   let count: Int
@@ -52,7 +54,8 @@ struct ByteView: @unchecked Sendable {
   }
 
   /// Little-endian integer at `offset`.
-  func load<Value: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Value.Type) -> Value {
+  func load<Value: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Value.Type) -> Value
+  {
     precondition(offset >= 0)
     precondition(offset <= count &- MemoryLayout<Value>.size)
     return Value(
@@ -60,7 +63,9 @@ struct ByteView: @unchecked Sendable {
   }
 
   /// The eight bytes from `offset` on as a big-endian integer, padded with zeros: comparing two of
-  /// these compares the bytes. Equal ones say nothing about what follows, nor about the padding.
+  /// these compares the bytes.
+  ///
+  /// Equal ones say nothing about what follows, nor about the padding.
   func prefix(at offset: Int = 0) -> UInt64 {
     let available = count &- offset
     if available >= 8 {
@@ -194,7 +199,9 @@ extension RawSpan {
 /// Safe: the memory is freed in `deinit` only; writing is for the maker, before it is shared.
 @safe
 final class OwnedBuffer: @unchecked Sendable {
-  /// The memory. Written only before the buffer is handed to a second thread.
+  /// The memory.
+  ///
+  /// Written only before the buffer is handed to a second thread.
   let start: UnsafeMutableRawPointer
   let count: Int
 
@@ -212,7 +219,9 @@ final class OwnedBuffer: @unchecked Sendable {
 
   deinit { unsafe free(start) }
 
-  /// Replaces the first bytes by those of `view`, and shows them. For a buffer of one thread.
+  /// Replaces the first bytes by those of `view`, and shows them.
+  ///
+  /// For a buffer of one thread.
   func overwrite(with view: ByteView) -> ByteView {
     precondition(view.count <= count)
     unsafe view.copy(to: start)

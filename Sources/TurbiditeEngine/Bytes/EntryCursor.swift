@@ -33,10 +33,14 @@ class EntryCursor {
     preconditionFailure("abstract")
   }
 
-  /// Moves to the following entry. Precondition: `isValid`.
+  /// Moves to the following entry.
+  ///
+  /// Precondition: `isValid`.
   func next() throws(StoreError) { preconditionFailure("abstract") }
 
-  /// Moves to the preceding entry. Precondition: `isValid`.
+  /// Moves to the preceding entry.
+  ///
+  /// Precondition: `isValid`.
   func previous() throws(StoreError) { preconditionFailure("abstract") }
 }
 

@@ -3,8 +3,10 @@
 // Room:    Engine/Bytes.
 // Format:  FORMAT.md section 1.3.
 
-/// Bounds on what a store holds. Bytes read from a file that exceed one are damage; arguments that
-/// exceed one are refused before anything is written.
+/// Bounds on what a store holds.
+///
+/// Bytes read from a file that exceed one are damage; arguments that exceed one are refused before
+/// anything is written.
 enum Limits {
   /// Bytes of a key: enough for any path or URL, and small enough that a block holds one.
   static let keyByteCount = 64 << 10

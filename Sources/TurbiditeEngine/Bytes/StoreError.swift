@@ -12,6 +12,7 @@ public struct Damage: Error, Sendable, Hashable, CustomStringConvertible {
   /// What is wrong, in words.
   public var finding: String
 
+  /// Damage at a place.
   public init(file: String, offset: UInt64, finding: String) {
     self.file = file
     self.offset = offset
@@ -96,7 +97,7 @@ public enum StoreState: String, Sendable, Hashable {
 }
 
 extension StoreError {
-  /// May a retry help?
+  /// Says whether a retry may help.
   public var retry: RetryAdvice {
     switch self {
     case .outOfSpace, .resourceExhausted, .locked, .permissionDenied, .poisoned, .durabilityLost,
@@ -109,13 +110,13 @@ extension StoreError {
     }
   }
 
-  /// Was the write of the failed call committed?
+  /// Says whether the write of the failed call was committed.
   public var outcome: CommitOutcome {
     if case .durabilityLost = self { return .unknown }
     return .no
   }
 
-  /// Is the store still usable?
+  /// Says what the store can still do.
   public var storeState: StoreState {
     switch self {
     case .poisoned, .durabilityLost, .readOnly: .readOnly

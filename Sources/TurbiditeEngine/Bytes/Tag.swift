@@ -5,7 +5,9 @@
 // Source:  The internal key of LevelDB (doc/impl.md); the packing is the field's usual one.
 // Limits:  Sequence numbers are below 2^56.
 
-/// What an entry does to its key. The raw values are stored in files and never change.
+/// What an entry does to its key.
+///
+/// The raw values are stored in files and never change.
 enum EntryKind: UInt8, Sendable, Hashable, CaseIterable {
   /// A tombstone: the key is absent from this sequence number on.
   case deletion = 0

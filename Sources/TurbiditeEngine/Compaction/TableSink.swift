@@ -51,7 +51,9 @@ struct TableSink {
     lastKey.append(key)
   }
 
-  /// Ends the last table. It holds what is left of the tombstones, even without an entry.
+  /// Ends the last table.
+  ///
+  /// It holds what is left of the tombstones, even without an entry.
   mutating func finish() throws(StoreError) {
     if writer == nil, !tombstones.clipped(from: lowerBound, to: nil).isEmpty { try beginTable() }
     if writer != nil { try finishTable(before: nil) }

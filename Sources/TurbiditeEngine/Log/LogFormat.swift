@@ -13,8 +13,10 @@ struct LogSegmentHeader: Equatable {
   var number: UInt64
   /// The segment before this one, or 0.
   var previousNumber: UInt64
-  /// The log position of this segment's first frame. Every earlier segment ends here at the latest:
-  /// what it holds from this position on is superseded by this segment.
+  /// The log position of this segment's first frame.
+  ///
+  /// Every earlier segment ends here at the latest: what it holds from this position on is
+  /// superseded by this segment.
   var basePosition: UInt64
   /// Every frame below this position was durable when the header was written.
   var syncedPosition: UInt64
@@ -61,7 +63,8 @@ struct LogSegmentHeader: Equatable {
     guard version == Self.version, mustUnderstand == 0 else {
       throw .unsupportedFormat(file: file, found: version, supported: Self.version)
     }
-    let store = StoreID(high: header.load(24, as: UInt64.self), low: header.load(32, as: UInt64.self))
+    let store = StoreID(
+      high: header.load(24, as: UInt64.self), low: header.load(32, as: UInt64.self))
     let number = header.load(40, as: UInt64.self)
     let seed = ChecksumSeed(store: store, fileNumber: number).at(0)
     guard header.slice(0, 88).hash(seed: seed) == header.load(88, as: UInt64.self) else {
@@ -76,7 +79,9 @@ struct LogSegmentHeader: Equatable {
   }
 }
 
-/// What a frame holds. The raw values are stored in files.
+/// What a frame holds.
+///
+/// The raw values are stored in files.
 enum FrameKind: UInt8 {
   /// A group of commits: entries with consecutive sequence numbers from `firstSequence` on.
   case commit = 1
@@ -131,8 +136,9 @@ struct FrameCoder {
     (LogFrame.headerByteCount + storedByteCount + alignment - 1) & ~(alignment - 1)
   }
 
-  /// Fills in the header of the frame that occupies `bytes[start...]` and pads it. The caller has
-  /// appended ``LogFrame/headerByteCount`` bytes and then the stored entries.
+  /// Fills in the header of the frame that occupies `bytes[start...]` and pads it.
+  ///
+  /// The caller has appended ``LogFrame/headerByteCount`` bytes and then the stored entries.
   func seal(
     _ bytes: inout [UInt8], from start: Int, at offset: UInt64, kind: FrameKind,
     firstSequence: UInt64, entryCount: Int, rawByteCount: Int, isCompressed: Bool,
@@ -187,7 +193,8 @@ struct FrameCoder {
     let entryCount = Int(header.load(24, as: UInt32.self))
     let firstSequence = header.load(16, as: UInt64.self)
     guard compression <= 1, rawByteCount <= Limits.batchByteCount,
-      compression == 1 ? rawByteCount <= storedByteCount * 255 + 64 : rawByteCount == storedByteCount,
+      compression == 1
+        ? rawByteCount <= storedByteCount * 255 + 64 : rawByteCount == storedByteCount,
       entryCount <= rawByteCount,
       firstSequence <= Tag.maximumSequence - UInt64(entryCount)
     else { return .bad("a frame header contradicts itself") }

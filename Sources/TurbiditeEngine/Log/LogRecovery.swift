@@ -18,7 +18,9 @@ struct RecoveredLog {
   var parts: [Part] = []
   /// The end of the last frame that counts.
   var endPosition: UInt64 = 0
-  /// Everything below was durable before the stop. `endPosition` at most.
+  /// Everything below was durable before the stop.
+  ///
+  /// `endPosition` at most.
   var syncedPosition: UInt64 = 0
   /// The largest sequence number in a frame that counts, or 0.
   var lastSequence: UInt64 = 0
@@ -58,7 +60,8 @@ struct LogRecovery {
     let surveys = try survey(&synced)
     var log = RecoveredLog()
     log.endPosition = max(floorPosition, surveys.first?.header.basePosition ?? floorPosition)
-    if let first = surveys.first, first.header.basePosition > floorPosition, synced > floorPosition {
+    if let first = surveys.first, first.header.basePosition > floorPosition, synced > floorPosition
+    {
       throw damage(first.path, 0, "the segment before this one is missing")
     }
     for (index, survey) in surveys.enumerated() {
@@ -79,7 +82,8 @@ struct LogRecovery {
         if end < synced {
           throw damage(
             survey.path, UInt64(survey.endOffset),
-            "\(survey.bad ?? "frames are missing"), below log position \(synced), which was durable")
+            "\(survey.bad ?? "frames are missing"), below log position \(synced), which was durable"
+          )
         }
         log.tornByteCount += UInt64(survey.byteCount - survey.endOffset)
       }

@@ -254,7 +254,9 @@ final class LogWriter: @unchecked Sendable {
 
   // MARK: - Durability
 
-  /// Makes every frame that is written now durable. Any thread may call it; several may at once.
+  /// Makes every frame that is written now durable.
+  ///
+  /// Any thread may call it; several may at once.
   ///
   /// - Throws: ``StoreError/durabilityLost(operation:path:code:)``; the caller must stop writing.
   func sync() throws(StoreError) {

@@ -193,8 +193,9 @@ struct ManifestContents {
   }
 }
 
-/// Writes one manifest. Its methods are called by one thread at a time: the holder of the engine's
-/// manifest gate.
+/// Writes one manifest.
+///
+/// Its methods are called by one thread at a time: the holder of the engine's manifest gate.
 final class ManifestLog {
   let number: UInt64
   private let file: any File

@@ -110,7 +110,8 @@ struct ManifestState: Hashable, Sendable {
   }
 
   private mutating func applyTables(
-    _ edit: VersionEdit, _ require: (Bool, @autoclosure () -> String) throws(DecodingFailure) -> Void
+    _ edit: VersionEdit,
+    _ require: (Bool, @autoclosure () -> String) throws(DecodingFailure) -> Void
   ) throws(DecodingFailure) {
     for removal in edit.removedTables {
       let index = trees[removal.tree]?.levels[removal.level].firstIndex {

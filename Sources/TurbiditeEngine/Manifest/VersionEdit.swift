@@ -66,8 +66,10 @@ struct VersionEdit: Hashable, Sendable {
   var flushedSequences: [TreeID: UInt64] = [:]
 }
 
-/// The tags of an edit's fields. Those from 128 on may be ignored by a reader that does not know
-/// them; of the others every one must be understood.
+/// The tags of an edit's fields.
+///
+/// Those from 128 on may be ignored by a reader that does not know them; of the others every one
+/// must be understood.
 private enum FieldTag {
   static let nextFileNumber: UInt8 = 1
   static let lastSequence: UInt8 = 2
@@ -137,7 +139,9 @@ extension VersionEdit {
     return bytes
   }
 
-  /// Decodes an edit. Every count is bounded by the bytes at hand.
+  /// Decodes an edit.
+  ///
+  /// Every count is bounded by the bytes at hand.
   init(decoding bytes: ByteView) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
     while !reader.isAtEnd {

@@ -82,7 +82,9 @@ final class Arena: @unchecked Sendable {
   /// Bytes that were allocated.
   var byteCount: Int { used.load(ordering: .relaxed) }
 
-  /// `count` bytes, aligned to 8; nil when memory is short. What they hold is undefined.
+  /// `count` bytes, aligned to 8; nil when memory is short.
+  ///
+  /// What they hold is undefined.
   func allocate(_ count: Int) -> UnsafeMutableRawPointer? {
     precondition(count > 0)
     let rounded = UInt((count + 7) & ~7)

@@ -37,14 +37,18 @@ final class BTree: @unchecked Sendable {
 
   // MARK: - Reading
 
-  /// The first place whose entry is at or behind `(key, tag)`; its index may equal the leaf's count.
+  /// The first place whose entry is at or behind `(key, tag)`; its index may equal the leaf's
+  /// count.
+  ///
   /// Nil when the tree is empty.
   func lowerBound(_ key: ByteView, _ tag: Tag) -> LeafPosition? {
     locate(key, tag, goesRightOnEqual: true)
   }
 
-  /// The place behind the last entry that is less than `(key, tag)`, in that entry's leaf: its index
-  /// is 0 only when no entry is less. Nil when the tree is empty.
+  /// The place behind the last entry that is less than `(key, tag)`, in that entry's leaf: its
+  /// index is 0 only when no entry is less.
+  ///
+  /// Nil when the tree is empty.
   func strictLowerBound(_ key: ByteView, _ tag: Tag) -> LeafPosition? {
     // By invariant 5 the entry wanted is in another leaf only if a separator equals the target.
     locate(key, tag, goesRightOnEqual: false)
@@ -84,7 +88,9 @@ final class BTree: @unchecked Sendable {
     return LeafPosition(leaf: node, version: version, index: index)
   }
 
-  /// The number of slots whose entry is less than `(key, tag)`, or not greater with `includesEqual`.
+  /// The number of slots whose entry is less than `(key, tag)`, or not greater with
+  /// `includesEqual`.
+  ///
   /// Nil when the node is being changed.
   @inline(__always)
   private static func search(
@@ -237,7 +243,9 @@ final class BTree: @unchecked Sendable {
     return top
   }
 
-  /// Moves the upper half of `node` to a new sibling. `index` is the node's place in its parent.
+  /// Moves the upper half of `node` to a new sibling.
+  ///
+  /// `index` is the node's place in its parent.
   ///
   /// - Parameters:
   ///   - low: the separator left of the node, if any, and so its fence.

@@ -27,8 +27,10 @@ final class Memtable: Sendable {
     tree = BTree(arena: arena)
   }
 
-  /// Inserts an entry. One with the same key and tag as one that is there is ignored, so that a
-  /// replay may meet an entry twice.
+  /// Inserts an entry.
+  ///
+  /// One with the same key and tag as one that is there is ignored, so that a replay may meet an
+  /// entry twice.
   ///
   /// - Returns: whether it was new.
   func insert(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) -> Bool {
@@ -94,8 +96,9 @@ final class Memtable: Sendable {
     return tombstones.withLock { $0 }
   }
 
-  /// A cursor that keeps the memtable alive. Entries that are there stay in its view; those that are
-  /// inserted meanwhile may appear.
+  /// A cursor that keeps the memtable alive.
+  ///
+  /// Entries that are there stay in its view; those that are inserted meanwhile may appear.
   func makeCursor() -> EntryCursor { MemtableCursor(self, tree) }
 
   /// Bytes in use.

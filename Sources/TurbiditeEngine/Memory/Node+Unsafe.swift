@@ -68,7 +68,9 @@ struct EntryPointer: Equatable {
 /// the accessors check.
 @safe
 struct Node: Equatable {
-  /// Entries of a leaf, separators of an inner node. Measured in a prototype: 40.
+  /// Entries of a leaf, separators of an inner node.
+  ///
+  /// Measured in a prototype: 40.
   static let capacity = 40
 
   private static let linkOffset = 16
@@ -176,7 +178,9 @@ struct Node: Equatable {
     setWord32(0, version &+ 1)
   }
 
-  /// Opens a gap at `index` and fills it. The slots are written before the count that covers them.
+  /// Opens a gap at `index` and fills it.
+  ///
+  /// The slots are written before the count that covers them.
   func insert(_ entry: EntryPointer, child: UInt64?, at index: Int) {
     let count = count
     precondition(count < Node.capacity)

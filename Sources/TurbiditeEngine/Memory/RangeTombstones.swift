@@ -27,7 +27,9 @@ final class RangeTombstones: Sendable {
     assert(isOrdered)
   }
 
-  /// Cuts tombstones at each other's ends. Empty and inverted ranges delete nothing and are left out.
+  /// Cuts tombstones at each other's ends.
+  ///
+  /// Empty and inverted ranges delete nothing and are left out.
   init(tombstones: [(start: [UInt8], end: [UInt8], sequence: UInt64)]) {
     var edges: [Edge] = []
     edges.reserveCapacity(2 * tombstones.count)
@@ -73,7 +75,9 @@ final class RangeTombstones: Sendable {
       })
   }
 
-  /// This set and one tombstone more. Copies the fragments.
+  /// This set and one tombstone more.
+  ///
+  /// Copies the fragments.
   func inserting(start: [UInt8], end: [UInt8], sequence: UInt64) -> RangeTombstones {
     guard compare(start, end) < 0 else { return self }
     var result: [Fragment] = []
@@ -144,7 +148,9 @@ final class RangeTombstones: Sendable {
     }
   }
 
-  /// The largest sequence number up to `snapshot` of a tombstone over `key`. A binary search.
+  /// The largest sequence number up to `snapshot` of a tombstone over `key`.
+  ///
+  /// A binary search.
   func newestCovering(_ key: ByteView, at snapshot: UInt64) -> UInt64? {
     if fragments.isEmpty { return nil }
     var low = 0

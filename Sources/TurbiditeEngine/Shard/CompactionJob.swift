@@ -109,7 +109,8 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     let (tree, plan) = (tree, plan)
     let moved = plan.isMove ? handles(plan.inputs, plan.inputLevel) : []
     let added = plan.isMove ? moved : try engine.handles(for: outputs, tree: tree.id)
-    let removed = handles(plan.inputs, plan.inputLevel) + handles(plan.outputInputs, plan.outputLevel)
+    let removed =
+      handles(plan.inputs, plan.inputLevel) + handles(plan.outputInputs, plan.outputLevel)
     let removedNumbers = Set(removed.map(\.metadata.fileNumber))
     try engine.install(
       { state throws(StoreError) in

@@ -35,7 +35,9 @@ private struct Opener {
 
   func open(_ layout: () -> ShardLayout) throws(StoreError) -> Engine {
     let names = try fileSystem.listFiles("")
-    let exists = names.contains { if case .manifest = FileNames.kind(of: $0) { true } else { false } }
+    let exists = names.contains {
+      if case .manifest = FileNames.kind(of: $0) { true } else { false }
+    }
     switch mode {
     case .readOnly, .existing:
       guard exists else {
@@ -185,8 +187,10 @@ private struct Opener {
     }
   }
 
-  /// Puts the engine together and makes durable what it stands on, in this order: a manifest with the
-  /// whole state; the log's tail, written anew. Only then is anything served or deleted.
+  /// Puts the engine together and makes durable what it stands on, in this order: a manifest with
+  /// the whole state; the log's tail, written anew.
+  ///
+  /// Only then is anything served or deleted.
   private func start(
     store: StoreID, state: ManifestState, log: RecoveredLog, recovery: LogRecovery?,
     lock: any File, report: RecoveryReport, oldManifests: [UInt64]
@@ -259,8 +263,10 @@ private struct Opener {
       lastSequence: lastSequence)
   }
 
-  /// Removes files of ours that nothing refers to. Tables and segments go through the same check as
-  /// in a running engine: a reader in another process may still use them.
+  /// Removes files of ours that nothing refers to.
+  ///
+  /// Tables and segments go through the same check as in a running engine: a reader in another
+  /// process may still use them.
   private func removeOrphans(
     _ files: FileInventory, _ engine: Engine, _ oldManifests: [UInt64]
   ) throws(StoreError) {

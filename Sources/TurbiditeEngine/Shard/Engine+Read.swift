@@ -68,7 +68,9 @@ extension Engine {
   }
 }
 
-/// A scan over `[from, to)`, forward or backward. One thread at a time.
+/// A scan over `[from, to)`, forward or backward.
+///
+/// One thread at a time.
 package final class EngineScan {
   private let engine: Engine
   private let cursor: ScanCursor

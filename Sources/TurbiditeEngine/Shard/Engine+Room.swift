@@ -46,7 +46,9 @@ final class PressureGauge: Sendable {
 }
 
 extension Engine {
-  /// Waits, if need be, until a commit of `byteCount` bytes may go on. By the leader.
+  /// Waits, if need be, until a commit of `byteCount` bytes may go on.
+  ///
+  /// By the leader.
   func makeRoom(for byteCount: Int) throws(StoreError) {
     if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
     if pressure.worstLevel0Count >= PressureGauge.level0Stop { try waitForCompaction() }
@@ -66,7 +68,9 @@ extension Engine {
   static let unsyncedByteCount = 64 << 20
 
   /// Sleeps for as long as the debt asks: a microsecond a byte at the very end, a sixteenth of that
-  /// half-way. Short sleeps are saved up, because the system cannot keep them.
+  /// half-way.
+  ///
+  /// Short sleeps are saved up, because the system cannot keep them.
   private func slowDown(_ byteCount: Int, _ share: Double) {
     let nanoseconds = Double(byteCount + 64) * share * share * share * share * 1000
     let owed = pressure.owedNanoseconds.add(UInt64(nanoseconds), ordering: .relaxed).newValue
@@ -77,7 +81,8 @@ extension Engine {
 
   private func waitForFlush() throws(StoreError) {
     // Whatever is active must go, too, when nothing else is being flushed.
-    for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } }) where
+    for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } })
+    where
       budget.memtableByteCount - budget.activeByteCount < budget.memtableShare / 2
     {
       freeze(tree)
@@ -116,7 +121,9 @@ extension Engine {
   }
 
   /// Frees the oldest segments when the log outgrows its bound: trees with much in memory are
-  /// flushed; the little that a cold tree holds is appended again at the end instead. By the leader.
+  /// flushed; the little that a cold tree holds is appended again at the end instead.
+  ///
+  /// By the leader.
   func keepLogShort() throws(StoreError) {
     guard let log, log.liveByteCount > UInt64(options.logByteCount),
       let oldest = log.oldestSegment, oldest != log.currentSegment

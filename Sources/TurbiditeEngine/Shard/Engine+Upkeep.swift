@@ -94,10 +94,11 @@ extension Engine {
     }
     let waited = trees.map { (tree: $0, memtables: $0.version.frozen) }
     environment.scheduler.wait {
-      hasFailed || waited.allSatisfy { tree, memtables in
-        let frozen = tree.version.frozen
-        return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
-      }
+      hasFailed
+        || waited.allSatisfy { tree, memtables in
+          let frozen = tree.version.frozen
+          return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
+        }
     }
     try throwIfFailed()
   }
@@ -120,7 +121,9 @@ extension Engine {
     try throwIfFailed()
   }
 
-  /// Waits until no background work is ready or running. For tests and benchmarks.
+  /// Waits until no background work is ready or running.
+  ///
+  /// For tests and benchmarks.
   package func waitUntilIdle() {
     environment.scheduler.wait { hasFailed || jobs.isIdle }
   }
@@ -136,7 +139,9 @@ extension Engine {
 
   // MARK: - Closing
 
-  /// Makes everything durable and gives the store back. Operations that follow throw `closed`.
+  /// Makes everything durable and gives the store back.
+  ///
+  /// Operations that follow throw `closed`.
   package func close() throws(StoreError) {
     var failure: StoreError?
     if !isReadOnly {
@@ -163,7 +168,9 @@ extension Engine {
   }
 
   /// Stops all background work and gives the lock back, as a killed process would: nothing more is
-  /// written. What was acknowledged is in the log.
+  /// written.
+  ///
+  /// What was acknowledged is in the log.
   package func abandon() {
     let wasClosed = health.withLock { health -> Bool in
       defer { health.isClosed = true }

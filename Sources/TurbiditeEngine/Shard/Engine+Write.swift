@@ -72,7 +72,9 @@ extension Engine {
     return try body()
   }
 
-  /// Writes one group and hands over. The caller holds the token.
+  /// Writes one group and hands over.
+  ///
+  /// The caller holds the token.
   private func lead() {
     let group = commits.takeGroup()
     if !group.isEmpty {
@@ -185,7 +187,9 @@ extension Engine {
   /// Inserting a range tombstone copies the set of those before it; this bounds the copying.
   static let memtableTombstoneCount = 256
 
-  /// Ends the active memtable of `tree`, if it has entries, and has it flushed. By the leader.
+  /// Ends the active memtable of `tree`, if it has entries, and has it flushed.
+  ///
+  /// By the leader.
   func freeze(_ tree: Tree) {
     guard let active = tree.version.active else { return }
     active.freeze(at: log?.position ?? 0)

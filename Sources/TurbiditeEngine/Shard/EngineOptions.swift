@@ -4,7 +4,9 @@
 
 package import TurbiditeSystem
 
-/// The machine as the engine sees it. Everything that is not computed comes through here.
+/// The machine as the engine sees it.
+///
+/// Everything that is not computed comes through here.
 package struct EngineEnvironment: Sendable {
   package var fileSystem: any FileSystem
   package var clock: any TimeSource
@@ -25,7 +27,9 @@ package struct EngineEnvironment: Sendable {
   }
 }
 
-/// Sizes, all in bytes. The public options say what each is for and what was measured.
+/// Sizes, all in bytes.
+///
+/// The public options say what each is for and what was measured.
 package struct EngineOptions: Sendable {
   package var memoryBudgetByteCount = 256 << 20
   package var memtableByteCount = 16 << 20

@@ -15,7 +15,9 @@ enum JobPriority: Int, Comparable {
   static func < (one: JobPriority, other: JobPriority) -> Bool { one.rawValue < other.rawValue }
 }
 
-/// A piece of background work. One thread at a time runs its steps, not always the same one.
+/// A piece of background work.
+///
+/// One thread at a time runs its steps, not always the same one.
 ///
 /// Safe to share: the queue hands a job to one thread at a time, and its lock orders the hand-over.
 class BackgroundJob: @unchecked Sendable {
@@ -28,7 +30,9 @@ class BackgroundJob: @unchecked Sendable {
   /// - Returns: whether there is more to do.
   func step() throws(StoreError) -> Bool { preconditionFailure("abstract") }
 
-  /// Ends the job after a step threw, or because the engine closes. Leaves no file behind.
+  /// Ends the job after a step threw, or because the engine closes.
+  ///
+  /// Leaves no file behind.
   func end(_ failure: StoreError?) {}
 }
 

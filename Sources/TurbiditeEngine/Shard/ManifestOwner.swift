@@ -35,7 +35,9 @@ final class ManifestOwner: @unchecked Sendable {
   var upcomingNumber: UInt64 { numbers.load(ordering: .relaxed) }
   var editNumber: UInt64 { durableEdit.load(ordering: .acquiring) }
 
-  /// Runs `body` as the only one who may touch the manifest. Blocks until the gate is free.
+  /// Runs `body` as the only one who may touch the manifest.
+  ///
+  /// Blocks until the gate is free.
   func withGate<Result>(
     _ scheduler: any Scheduler, _ body: (inout Held) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {

@@ -5,7 +5,9 @@
 import Synchronization
 import TurbiditeSystem
 
-/// The bytes of LOCK that processes lock. None of them is ever written.
+/// The bytes of LOCK that processes lock.
+///
+/// None of them is ever written.
 enum LockBytes {
   /// Exclusive, by the one writer.
   static let writer: UInt64 = 0

@@ -31,7 +31,9 @@ final class LoggedMemtable: Sendable {
     if isActive.load(ordering: .relaxed) { budget.chargeActive(-byteCount) }
   }
 
-  /// Tells the budget how much the memtable has grown. By the leader, after inserting.
+  /// Tells the budget how much the memtable has grown.
+  ///
+  /// By the leader, after inserting.
   func chargeGrowth() {
     let byteCount = memtable.byteCount
     let growth = byteCount - charged.exchange(byteCount, ordering: .relaxed)
@@ -40,7 +42,9 @@ final class LoggedMemtable: Sendable {
     budget.chargeActive(growth)
   }
 
-  /// Says that the memtable takes no more entries. By the leader, once.
+  /// Says that the memtable takes no more entries.
+  ///
+  /// By the leader, once.
   func freeze(at position: UInt64) {
     endPosition.store(position, ordering: .releasing)
     isActive.store(false, ordering: .relaxed)
@@ -48,7 +52,9 @@ final class LoggedMemtable: Sendable {
   }
 }
 
-/// What a tree consists of at one moment. Immutable, but for the active memtable's contents.
+/// What a tree consists of at one moment.
+///
+/// Immutable, but for the active memtable's contents.
 ///
 /// Invariants:
 /// 1. Of one key, everything in `active` is newer than everything in `frozen`, each of `frozen` than
