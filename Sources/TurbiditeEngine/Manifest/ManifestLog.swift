@@ -204,6 +204,8 @@ final class ManifestLog {
   private var chain: UInt64
   /// The bytes of the first record: what a new manifest would cost.
   private let snapshotByteCount: UInt64
+  /// Cleared by a failure after which it is unknown what the next open will find.
+  private(set) var isCertain = true
 
   /// Writes a new manifest that holds `state`, durably, and gives it its final name.
   init(
@@ -232,13 +234,25 @@ final class ManifestLog {
 
   /// Appends one edit, durably.
   ///
-  /// - Throws: whether the edit will be found at the next open is then unknown; this manifest must
-  ///   not be used again.
+  /// - Throws: with ``isCertain`` still set the edit is not in the file, which is as before: a full
+  ///   disk does this. Otherwise it is unknown whether the next open will find the edit, and this
+  ///   manifest must not be used again.
   func append(_ edit: VersionEdit, editNumber: UInt64) throws(StoreError) {
     let record = ManifestLog.record(
       edit, editNumber: editNumber, isSnapshot: false, at: offset, seed: seed, chain: chain)
-    try file.writeBytes(record.bytes, at: offset)
+    isCertain = false
+    do throws(StoreError) { try file.writeBytes(record.bytes, at: offset) } catch {
+      // Nothing of it was durable; once it is cut off nothing of it is there.
+      do throws(SystemError) {
+        try file.truncate(to: offset)
+        isCertain = true
+      } catch {
+        throw StoreError(error)
+      }
+      throw error
+    }
     try file.syncBytes()
+    isCertain = true
     offset += UInt64(record.bytes.count)
     chain = record.checksum
   }

@@ -150,7 +150,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     // As in a flush: after a failure of the manifest the outputs stay.
     if var sink, !engine.isPoisoned {
       self.sink = nil
-      do throws(StoreError) { try sink.discard() } catch { engine.reportBackground(error) }
+      do throws(StoreError) { try sink.discard() } catch { engine.reportRemoval(error) }
     }
     tree.work.withLock { work in
       work.isCompacting = false

@@ -55,7 +55,11 @@ extension Engine {
     _ tree: Tree, _ version: TreeVersion, _ urgency: CompactionUrgency
   ) -> CompactionPlan? {
     tree.work.withLock { work in
-      guard !work.isCompacting, !work.isCompactionSuspended else { return nil }
+      guard !work.isCompacting else { return nil }
+      guard !work.isCompactionSuspended else {
+        work.isFullCompactionWanted = false
+        return nil
+      }
       let wanted = work.isFullCompactionWanted ? .full : urgency
       guard let plan = picker(for: tree, version).pick(wanted) else {
         work.isFullCompactionWanted = false
@@ -88,7 +92,9 @@ extension Engine {
     pressure.setLevel0Count(tree.version.levels[0].count, of: tree.id)
     reportBackground(nil)
     deleteObsolete()
-    considerWork(tree)
+    let now = environment.clock.monotonicNanoseconds()
+    let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
+    considerWork(tree, urgency: restsAt <= now ? .settling : .needed)
     jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
   }
 

@@ -87,6 +87,8 @@ extension Engine {
   /// Writes every memtable to a table, and returns when all are durable.
   package func flush() throws(StoreError) {
     try requireWritable()
+    // What failed before is tried again now; only a new failure counts.
+    reportBackground(nil)
     let trees = try exclusively { () throws(StoreError) -> [Tree] in
       let trees = dirtyTrees.withLock { $0.values.sorted { $0.id < $1.id } }
       for tree in trees { freeze(tree) }
@@ -172,11 +174,7 @@ extension Engine {
   ///
   /// What was acknowledged is in the log.
   package func abandon() {
-    let wasClosed = health.withLock { health -> Bool in
-      defer { health.isClosed = true }
-      return health.isClosed
-    }
-    if wasClosed { return }
+    guard markClosed() else { return }
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()

@@ -43,6 +43,9 @@ package final class Engine: Sendable {
   let dirtyTrees = Mutex<[TreeID: Tree]>([:])
   let pressure = PressureGauge()
   let health = Mutex(Health())
+  /// Set once the store is closed or refuses writes, so that the way of an operation through a
+  /// healthy store takes no lock.
+  private let isImpaired = Atomic<Bool>(false)
   private let visible: Atomic<UInt64>
   /// The last sequence number given out; written by the leader.
   let lastSequence: Atomic<UInt64>
@@ -50,8 +53,10 @@ package final class Engine: Sendable {
   struct Health {
     var isClosed = false
     var poison: String?
-    /// The last failure of background work that was not followed by a success.
+    /// The last failure of a flush or compaction that was not followed by a success.
     var backgroundError: StoreError?
+    /// The last failure to remove a file that is no longer needed: it costs space, and is tried again.
+    var removalError: StoreError?
   }
 
   init(
@@ -97,11 +102,14 @@ package final class Engine: Sendable {
 
   /// Throws when the engine cannot be read.
   func requireOpen() throws(StoreError) {
+    guard isImpaired.load(ordering: .acquiring) else { return }
     if health.withLock({ $0.isClosed }) { throw .closed }
   }
 
   /// Throws when the engine cannot be written.
   func requireWritable() throws(StoreError) {
+    if isReadOnly && !isImpaired.load(ordering: .acquiring) { throw .readOnly }
+    guard isImpaired.load(ordering: .acquiring) else { return }
     let (isClosed, poison) = health.withLock { ($0.isClosed, $0.poison) }
     if isClosed { throw .closed }
     if isReadOnly { throw .readOnly }
@@ -113,7 +121,19 @@ package final class Engine: Sendable {
     health.withLock { health in
       if health.poison == nil { health.poison = cause.description }
     }
+    isImpaired.store(true, ordering: .releasing)
     environment.scheduler.progressWasMade()
+  }
+
+  /// Closes the engine to all operations.
+  ///
+  /// - Returns: whether it was open.
+  func markClosed() -> Bool {
+    defer { isImpaired.store(true, ordering: .releasing) }
+    return health.withLock { health in
+      defer { health.isClosed = true }
+      return !health.isClosed
+    }
   }
 
   var isPoisoned: Bool { health.withLock { $0.poison != nil } }
@@ -122,6 +142,8 @@ package final class Engine: Sendable {
     health.withLock { $0.backgroundError = error }
     environment.scheduler.progressWasMade()
   }
+
+  func reportRemoval(_ error: StoreError?) { health.withLock { $0.removalError = error } }
 
   // MARK: - Keyspaces
 

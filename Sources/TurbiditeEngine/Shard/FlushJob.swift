@@ -123,7 +123,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     self.sink = nil
     do throws(StoreError) { try sink.discard() } catch {
       // What could not be removed is an orphan: the next open removes it.
-      engine.reportBackground(error)
+      engine.reportRemoval(error)
     }
   }
 }

@@ -74,10 +74,12 @@ extension Engine {
       edit.nextFileNumber = manifest.upcomingNumber
       edit.lastSequence = visibleSequence
       edit.syncedPosition = log?.syncedPosition
+      let before = held.state
       do throws(DecodingFailure) {
         try held.state.apply(edit)
       } catch {
         // An edit that breaks the format's rules is our bug: stop before it reaches the disk.
+        held.state = before
         let failure = StoreError.poisoned("an edit of the manifest \(error.finding)")
         poison(failure)
         throw failure
@@ -86,8 +88,11 @@ extension Engine {
       do throws(StoreError) {
         guard let log = held.log else { preconditionFailure("no manifest is open") }
         try log.append(edit, editNumber: held.state.editNumber)
-        if log.shouldBeReplaced { try replaceManifest(&held) }
       } catch {
+        if held.log?.isCertain == true {
+          held.state = before
+          throw error
+        }
         // Whether the edit is on disk is unknown. A whole new manifest decides it; until that is
         // durable nothing may be deleted (RocksDB issues 4990 and 6316).
         do throws(StoreError) { try replaceManifest(&held) } catch {
@@ -96,6 +101,21 @@ extension Engine {
         }
       }
       try publish(held.state.editNumber)
+      try replaceLongManifest(&held)
+    }
+  }
+
+  /// Begins a new manifest when the edits outweigh the state.
+  ///
+  /// The old one stays good when that fails for want of space; the next edit tries again.
+  private func replaceLongManifest(_ held: inout ManifestOwner.Held) throws(StoreError) {
+    guard held.log?.shouldBeReplaced == true else { return }
+    do throws(StoreError) { try replaceManifest(&held) } catch {
+      guard case .outOfSpace = error else {
+        poison(error)
+        throw error
+      }
+      reportBackground(error)
     }
   }
 
@@ -111,7 +131,7 @@ extension Engine {
     do throws(StoreError) {
       try environment.fileSystem.removeFile(FileNames.manifest(old))
     } catch {
-      reportBackground(error)
+      reportRemoval(error)
     }
   }
 }

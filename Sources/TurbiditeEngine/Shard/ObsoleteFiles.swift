@@ -62,7 +62,7 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
     }
     engine.obsolete.putBack(kept)
     if !kept.isEmpty { engine.lookAgainSoon() }
-    if let failure { throw failure }
+    engine.reportRemoval(failure)
     return false
   }
 
@@ -75,9 +75,5 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
     } catch {
       throw StoreError(error)
     }
-  }
-
-  override func end(_ failure: StoreError?) {
-    if let failure { engine.reportBackground(failure) }
   }
 }

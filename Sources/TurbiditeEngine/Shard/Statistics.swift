@@ -68,7 +68,9 @@ extension Engine {
     counts.cacheByteCount = budget.cache.byteCount
     (counts.cacheHitCount, counts.cacheMissCount) = budget.cache.counters
     counts.backPressure = pressure.current.withLock { $0 }
-    (counts.backgroundError, counts.poison) = health.withLock { ($0.backgroundError, $0.poison) }
+    (counts.backgroundError, counts.poison) = health.withLock {
+      ($0.backgroundError ?? $0.removalError, $0.poison)
+    }
     return counts
   }
 }
