@@ -53,13 +53,20 @@ let package = Package(
       ],
       path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
+    // Writes until the tests kill it.
+    .executableTarget(
+      name: "turbidite-kill-writer", dependencies: ["Turbidite"], path: "Tools/KillWriter",
+      swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem"], swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeEngineTests", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
       swiftSettings: relaxed),
     .testTarget(
-      name: "TurbiditeTests", dependencies: ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
+      name: "TurbiditeTests",
+      dependencies: [
+        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "turbidite-kill-writer",
+      ],
       swiftSettings: relaxed),
     .testTarget(
       name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),

@@ -59,17 +59,15 @@ struct LogRecovery {
     var synced = syncedPosition
     let surveys = try survey(&synced)
     var log = RecoveredLog()
-    log.endPosition = max(floorPosition, surveys.first?.header.basePosition ?? floorPosition)
-    if let first = surveys.first, first.header.basePosition > floorPosition, synced > floorPosition
-    {
-      throw damage(first.path, 0, "the segment before this one is missing")
-    }
+    // The log begins at the floor and nowhere else: a segment that begins later, without the one
+    // before it, is the rest of a log whose beginning was lost, or of one that was superseded.
+    log.endPosition = floorPosition
     for (index, survey) in surveys.enumerated() {
       // A later segment that begins earlier supersedes what is here from its beginning on.
       let next = surveys[(index + 1)...].map(\.header.basePosition).min()
       let base = survey.header.basePosition
       if let next, base >= next { continue }
-      guard base == log.endPosition || index == 0 else {
+      guard base == log.endPosition else {
         if log.endPosition < synced { throw gap(after: log, before: survey) }
         log.tornByteCount += UInt64(survey.byteCount)
         continue
@@ -94,7 +92,9 @@ struct LogRecovery {
         last?.path ?? FileNames.logSegment(floor), UInt64(last?.endOffset ?? 0),
         "the log ends at position \(log.endPosition), but was durable through \(synced)")
     }
-    log.syncedPosition = min(synced, log.endPosition)
+    // What lies below the floor is in tables: it need not be written anew, and nothing that is
+    // written anew may be placed below it, where the next recovery would not look.
+    log.syncedPosition = max(floorPosition, min(synced, log.endPosition))
     try count(&log)
     return log
   }

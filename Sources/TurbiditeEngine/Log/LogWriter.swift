@@ -99,10 +99,13 @@ final class LogWriter: @unchecked Sendable {
   /// The number of the oldest segment, or nil when there is none.
   var oldestSegment: UInt64? { shared.withLock { $0.segments.first?.number } }
 
-  /// Where segment `number` begins.
-  func basePosition(of number: UInt64) -> UInt64? {
+  /// The first segment that is not older than `number`, and where it begins.
+  ///
+  /// What a recovery put into memtables names the segment that it was read from; that one may have
+  /// been superseded by the tail that was written anew, which has a larger number.
+  func firstSegment(from number: UInt64) -> (number: UInt64, position: UInt64)? {
     shared.withLock { shared in
-      shared.segments.first { $0.number == number }?.basePosition
+      shared.segments.first { $0.number >= number }.map { ($0.number, $0.basePosition) }
     }
   }
 

@@ -132,8 +132,8 @@ extension Engine {
         floor = min(floor, memtable.oldestSegment.load(ordering: .acquiring))
       }
     }
+    if let first = log.firstSegment(from: floor) { (floor, position) = first }
     guard floor > old else { return }
-    position = log.basePosition(of: floor) ?? position
     edit.logFloor = floor
     edit.logFloorPosition = position
   }

@@ -387,7 +387,14 @@ struct FileInventory {
   private mutating func note(_ path: String) {
     switch FileNames.kind(of: path) {
     case .lock, .unknown: break
-    case .temporary: temporaries.append(path)
+    case .temporary:
+      temporaries.append(path)
+      // Its number is taken, too: the manifest that this opening writes must not meet it.
+      switch FileNames.kind(of: String(path.dropLast(FileNames.temporarySuffix.count))) {
+      case .manifest(let number), .logSegment(let number), .table(_, let number):
+        largestNumber = max(largestNumber, number)
+      case .lock, .temporary, .unknown: break
+      }
     case .manifest(let number): largestNumber = max(largestNumber, number)
     case .logSegment(let number), .table(_, let number):
       largestNumber = max(largestNumber, number)

@@ -133,8 +133,8 @@ extension Engine {
     for tree in trees {
       guard let active = tree.version.active else { continue }
       // The older half of the log is what has to go.
-      guard let base = log.basePosition(of: active.oldestSegment.load(ordering: .relaxed)),
-        log.position - base > UInt64(options.logByteCount) / 2
+      guard let first = log.firstSegment(from: active.oldestSegment.load(ordering: .relaxed)),
+        log.position - first.position > UInt64(options.logByteCount) / 2
       else { continue }
       if active.memtable.byteCount > options.memtableByteCount / 16 {
         freeze(tree)
