@@ -10,8 +10,8 @@ import Glibc
 
 /// A named POSIX thread on which no signal of the process is handled.
 ///
-/// Signals that tell of a fault of the thread itself (SIGSEGV and the like) are not blocked: a crash
-/// is reported as such.
+/// Signals that tell of a fault of the thread itself (SIGSEGV and the like) are not blocked: a
+/// crash is reported as such.
 @safe
 package final class SystemThread: Sendable {
   /// The system's limit on the name of a thread, in bytes.

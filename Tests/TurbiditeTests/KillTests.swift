@@ -9,10 +9,11 @@ import TurbiditeSystem
 /// SIGKILL at any instant loses nothing that was acknowledged, and leaves no batch half there.
 ///
 /// Method: `turbidite-kill-writer` runs three writers, each with a counter, over one store, and
-/// sends an acknowledgement for every batch through a pipe. It is killed after a random delay, while
-/// it opens, recovers, writes, flushes or compacts. What the store must hold follows from the
-/// counters it holds: the whole contents are compared, and each counter must be the last one
-/// acknowledged, or the one after it, which was in flight. Stores grow over many rounds.
+///         sends an acknowledgement for every batch through a pipe. It is killed after a random
+///         delay, while it opens, recovers, writes, flushes or compacts. What the store must hold
+///         follows from the counters it holds: the whole contents are compared, and each counter
+///         must be the last one acknowledged, or the one after it, which was in flight. Stores grow
+///         over many rounds.
 @Suite("Kill", .serialized)
 struct KillTests {
   @Test("a store whose writer was killed holds every acknowledged batch, and whole ones only")

@@ -1,4 +1,5 @@
-// turbidite-kill-writer — writes to a store until somebody kills it, and says what was acknowledged.
+// turbidite-kill-writer — writes to a store until somebody kills it, and says what was
+// acknowledged.
 //
 // For Tests/TurbiditeTests/KillTests.swift, which states the same contents a second time and
 // compares. Usage: turbidite-kill-writer STORE SEED LANES

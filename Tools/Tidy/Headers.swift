@@ -56,7 +56,8 @@ struct FormatHeadings {
     }
   }
 
-  /// Checks every reference: the file's name, then `section 2.3`, `§ 2.3` or `sections 2.3 and 2.4`.
+  /// Checks every reference: the file's name, then `section 2.3`, `§ 2.3` or `sections 2.3 and
+  /// 2.4`.
   ///
   /// Comment signs between the words are passed over, so a reference may run on over two lines. A
   /// reference by title, `section "Tables"`, is looked for in the headings' text.

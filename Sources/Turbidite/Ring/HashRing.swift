@@ -2,13 +2,14 @@
 //
 // Room:    Turbidite/Ring.
 // Format:  FORMAT.md section 5.
-// Source:  Consistent hashing: Karger et al., STOC 1997. Fixed slots with an explicit owner, instead
-//          of random tokens, as in Dynamo's "strategy 3" (DeCandia et al., SOSP 2007, section 6.2).
+// Source:  Consistent hashing: Karger et al., STOC 1997. Fixed slots with an explicit owner,
+//          instead of random tokens, as in Dynamo's "strategy 3" (DeCandia et al., SOSP 2007,
+//          section 6.2).
 
 /// An assignment of slots to shards that changes little when shards come or go.
 ///
-/// Every shard holds the same number of slots, give or take one; a new shard takes its share from the
-/// others evenly, and nothing else moves.
+/// Every shard holds the same number of slots, give or take one; a new shard takes its share from
+/// the others evenly, and nothing else moves.
 struct HashRing: Hashable, Sendable {
   static let slotCount = 4096
 

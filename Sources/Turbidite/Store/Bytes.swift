@@ -4,8 +4,8 @@
 
 /// A run of bytes: a key or a value.
 ///
-/// Written as a string literal it holds the UTF-8 of the text. Ordered bytewise, as the store orders
-/// its keys.
+/// Written as a string literal it holds the UTF-8 of the text. Ordered bytewise, as the store
+/// orders its keys.
 public struct Bytes: Sendable, Hashable {
   /// The bytes.
   public var array: [UInt8]

@@ -8,12 +8,12 @@ internal import TurbiditeSystem
 /// An ordered key-value store in one directory.
 ///
 /// One process writes at a time; any number may read beside it (``Mode/readOnly``). All methods may
-/// be called from any thread or task. Methods of the store itself suspend and never block a thread of
-/// Swift's cooperative pool; the same verbs under ``blocking`` block the calling thread instead.
+/// be called from any thread or task. Methods of the store itself suspend and never block a thread
+/// of Swift's cooperative pool; the same verbs under ``blocking`` block the calling thread instead.
 ///
-/// A commit that has returned survives the death of the process (``Durability/buffered``) or a power
-/// loss (``Durability/synced``). What survives is always a prefix of the commits, in their order, and
-/// a batch survives whole or not at all.
+/// A commit that has returned survives the death of the process (``Durability/buffered``) or a
+/// power loss (``Durability/synced``). What survives is always a prefix of the commits, in their
+/// order, and a batch survives whole or not at all.
 ///
 /// Call ``close()`` when done. A store that is merely released stops as a killed process would:
 /// nothing acknowledged is lost, and the next open replays the log.
@@ -38,8 +38,9 @@ public final class Store: Sendable {
   /// Takes a few milliseconds, and up to a second for each 100 MiB of log that a crash has left.
   ///
   /// - Throws: ``StoreError/locked(path:)`` when it is open for writing elsewhere,
-  ///   ``StoreError/corrupt(_:)`` with file and offset when bytes that had been durable are not there,
-  ///   ``StoreError/unsupportedFormat(file:found:supported:)`` when a newer version wrote it.
+  ///   ``StoreError/corrupt(_:)`` with file and offset when bytes that had been durable are not
+  ///   there, ``StoreError/unsupportedFormat(file:found:supported:)`` when a newer version wrote
+  ///   it.
   public static func open(
     at path: String, mode: Mode = .openOrCreate, options: Options = Options()
   ) async throws(StoreError) -> Store {

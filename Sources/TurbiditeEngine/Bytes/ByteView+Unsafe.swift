@@ -14,8 +14,8 @@ import Glibc
 /// A pointer and a count that never reads outside its bounds.
 ///
 /// The engine's keys and values live in arenas, blocks and buffers that outlive a single call, so a
-/// non-escaping `RawSpan` cannot describe them. A view is that description: trivial to copy, free of
-/// reference counts, checked at its ends.
+/// non-escaping `RawSpan` cannot describe them. A view is that description: trivial to copy, free
+/// of reference counts, checked at its ends.
 ///
 /// Safe: every access below checks its range against `count`, and `init` is the only unsafe door.
 @safe

@@ -7,7 +7,8 @@
 /// A cursor over entries: user keys ascending, and of one key the newest version first.
 ///
 /// A class with stored fields rather than a protocol: a merge reads the fields of the current entry
-/// without a call, and pays one virtual call an advance (measured: an existential costs twice that).
+/// without a call, and pays one virtual call an advance (measured: an existential costs twice
+/// that).
 ///
 /// Invariants, held whenever no method is running:
 /// 1. While `isValid`, `key`, `tag` and `value` describe one entry, and stay valid until the next

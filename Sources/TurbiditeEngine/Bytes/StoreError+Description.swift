@@ -1,4 +1,4 @@
-// StoreError in words: one sentence that names the file, offset or key.
+// StoreError+Description — an error in words: one sentence that names the file, offset or key.
 //
 // Room:    Engine/Bytes.
 

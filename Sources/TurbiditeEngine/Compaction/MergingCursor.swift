@@ -12,7 +12,8 @@
 /// Invariants:
 /// 1. Going forward, every valid source stands at or behind the current entry; going backward, at
 ///    or before it.
-/// 2. `losers[0]` is the index of the winning source; the other nodes hold the loser of their match.
+/// 2. `losers[0]` is the index of the winning source; the other nodes hold the loser of their
+///    match.
 final class MergingCursor: EntryCursor {
   private let sources: [EntryCursor]
   /// The first eight key bytes of each source's entry; most matches are decided by these alone.

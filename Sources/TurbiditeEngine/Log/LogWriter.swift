@@ -12,8 +12,8 @@ import TurbiditeSystem
 /// The end of the log that grows.
 ///
 /// Invariants:
-/// 1. `append` and `close` are called by one thread at a time, the leader of the commit queue, whose
-///    hand-over orders their memory. All that other threads may see lies in `shared`.
+/// 1. `append` and `close` are called by one thread at a time, the leader of the commit queue,
+///    whose hand-over orders their memory. All that other threads may see lies in `shared`.
 /// 2. `shared.position` is the end of the last frame that was written whole.
 /// 3. Segments in `shared.segments` are in log order, and join: each begins where the one before
 ///    ends.
@@ -301,9 +301,9 @@ final class LogWriter: @unchecked Sendable {
 
   /// Writes the tail of a recovered log anew, durably, as a segment that supersedes it.
   ///
-  /// What the page cache shows of a log that an earlier process wrote may not be on disk, and a sync
-  /// now would not tell: a failed one may have been reported to that process (RELIABILITY, rows 13
-  /// and 24). Written again, it is certain.
+  /// What the page cache shows of a log that an earlier process wrote may not be on disk, and a
+  /// sync now would not tell: a failed one may have been reported to that process. Written again,
+  /// it is certain.
   func rewriteTail(
     of log: RecoveredLog, with recovery: LogRecovery
   ) throws(StoreError) {

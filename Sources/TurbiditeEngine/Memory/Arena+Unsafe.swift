@@ -9,8 +9,8 @@ import Synchronization
 import Glibc
 #endif
 
-/// Recycles the large chunks of arenas: clearing fresh pages was a quarter of a memtable's time in a
-/// prototype.
+/// Recycles the large chunks of arenas: clearing fresh pages was a quarter of a memtable's time in
+/// a prototype.
 ///
 /// Thread-safe. Keeps at most ``limit`` chunks; what comes back beyond is freed.
 final class ArenaPool: Sendable {
@@ -51,7 +51,8 @@ final class ArenaPool: Sendable {
     if !isKept { ArenaPool.release(chunk) }
   }
 
-  /// Safe: `chunk` came from malloc or posix_memalign, and its arena or pool is the last to know it.
+  /// Safe: `chunk` came from malloc or posix_memalign, and its arena or pool is the last to know
+  ///       it.
   fileprivate static func release(_ chunk: UInt) {
     unsafe Glibc.free(UnsafeMutableRawPointer(bitPattern: chunk))
   }
@@ -59,9 +60,9 @@ final class ArenaPool: Sendable {
 
 /// The memory of one memtable.
 ///
-/// One thread allocates at a time; anyone may read what was handed to them. Chunks begin at 4 KiB and
-/// grow with what is in use, so that a memtable of a few entries costs a page and untouched memory
-/// never exceeds what is used.
+/// One thread allocates at a time; anyone may read what was handed to them. Chunks begin at 4 KiB
+/// and grow with what is in use, so that a memtable of a few entries costs a page and untouched
+/// memory never exceeds what is used.
 ///
 /// Safe to share: `allocate` is the single writer's; `byteCount` is an atomic.
 final class Arena: @unchecked Sendable {

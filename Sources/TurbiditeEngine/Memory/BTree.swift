@@ -2,9 +2,9 @@
 //
 // Room:    Engine/Memory.
 // Source:  B+-tree with linked leaves (Comer, ACM Computing Surveys 11(2), 1979); readers validate
-//          node versions instead of locking (see Node+Unsafe.swift); key prefixes in the nodes, taken
-//          behind what a node's fences share, after Graefe and Larson, "B-Tree Indexes and CPU
-//          Caches", ICDE 2001.
+//          node versions instead of locking (see Node+Unsafe.swift); key prefixes in the nodes,
+//          taken behind what a node's fences share, after Graefe and Larson, "B-Tree Indexes and
+//          CPU Caches", ICDE 2001.
 // Limits:  Nothing is ever removed.
 
 import Synchronization
@@ -24,7 +24,8 @@ struct LeafPosition {
 /// 2. Everything left of a separator is less than it; everything right of it is not.
 /// 3. Every key that is routed to a node shares its first `skip` bytes with the node's fences.
 /// 4. While a child splits its parent's version is odd, and a root is given a parent before it
-///    splits: a reader that validates its way down, the root's pointer included, has missed no split.
+///    splits: a reader that validates its way down, the root's pointer included, has missed no
+///    split.
 /// 5. The first entry of a leaf that is not the first one equals the separator left of it.
 ///
 /// Safe to share: `insert` is one writer's; all that readers follow are atomics of the nodes.

@@ -6,9 +6,9 @@ import Synchronization
 
 /// Entries and range tombstones that are in the log and not yet in a table.
 ///
-/// One thread writes at a time: the leader of the commit queue. Any thread reads at any time without
-/// waiting for it: an insert changes one node for some tens of nanoseconds, and a reader that meets it
-/// looks again. Views of keys and values stay valid for as long as the memtable.
+/// One thread writes at a time: the leader of the commit queue. Any thread reads at any time
+/// without waiting for it: an insert changes one node for some tens of nanoseconds, and a reader
+/// that meets it looks again. Views of keys and values stay valid for as long as the memtable.
 ///
 /// Safe to share: the tree and the arena are their own proofs; the rest are atomics and a mutex.
 final class Memtable: Sendable {

@@ -2,8 +2,8 @@
 //
 // Room:    Engine/Memory.
 // Source:  Optimistic lock coupling: Leis, Scheibner, Kemper, Neumann, "The ART of Practical
-//          Synchronization", DaMoN 2016. The orderings are ours: with releasing stores and acquiring
-//          loads of every word no fences are needed, and ThreadSanitizer sees each edge.
+//          Synchronization", DaMoN 2016. The orderings are ours: with releasing stores and
+//          acquiring loads of every word no fences are needed, and ThreadSanitizer sees each edge.
 // Limits:  Nodes and entries live in an arena and are never moved or freed before it.
 
 import Synchronization

@@ -58,7 +58,8 @@ private struct Opener {
 
   // MARK: - Creating
 
-  /// Only what an interrupted creation leaves may be there: a mistyped path must not become a store.
+  /// Only what an interrupted creation leaves may be there: a mistyped path must not become a
+  /// store.
   private func requireEmpty(_ names: [String]) throws(StoreError) {
     for name in names {
       switch FileNames.kind(of: name) {

@@ -8,7 +8,8 @@ import TurbiditeSystem
 extension Engine {
   /// Commits `batch` and returns when it is durable at the level asked for, and visible.
   ///
-  /// Blocks the calling thread. An empty batch that asks for a sync makes everything before durable.
+  /// Blocks the calling thread. An empty batch that asks for a sync makes everything before
+  /// durable.
   package func commit(_ batch: EncodedBatch, synced: Bool) throws(StoreError) {
     try requireWritable()
     try requireWithinLimits(batch)

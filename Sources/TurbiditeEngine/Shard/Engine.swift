@@ -55,7 +55,8 @@ package final class Engine: Sendable {
     var poison: String?
     /// The last failure of a flush or compaction that was not followed by a success.
     var backgroundError: StoreError?
-    /// The last failure to remove a file that is no longer needed: it costs space, and is tried again.
+    /// The last failure to remove a file that is no longer needed: it costs space, and is tried
+    /// again.
     var removalError: StoreError?
   }
 

@@ -45,7 +45,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       return false
     }
     // A table must not hold what the log could still lose: half of a batch over two shards would
-    // then survive a power cut (RELIABILITY, rows 21 and 22).
+    // then survive a power cut.
     if let log = engine.log, log.syncedPosition < oldest.endPosition.load(ordering: .acquiring) {
       try engine.syncLog()
     }

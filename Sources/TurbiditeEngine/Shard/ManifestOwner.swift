@@ -7,8 +7,8 @@ import TurbiditeSystem
 
 /// The manifest and its state, for whoever holds the gate.
 ///
-/// Safe to share: `held` is touched only between `enter` and `leave`, which a mutex orders. The gate
-/// is a flag rather than a held mutex because its holder writes and syncs files.
+/// Safe to share: `held` is touched only between `enter` and `leave`, which a mutex orders. The
+/// gate is a flag rather than a held mutex because its holder writes and syncs files.
 final class ManifestOwner: @unchecked Sendable {
   struct Held {
     var log: ManifestLog?
@@ -127,7 +127,8 @@ extension Engine {
     held.log = try ManifestLog(
       fileSystem: environment.fileSystem, store: store, number: number, state: held.state)
     guard let old else { return }
-    // The newest manifest counts, so an old one that stays is only untidy: the next open removes it.
+    // The newest manifest counts, so an old one that stays is only untidy: the next open removes
+    // it.
     do throws(StoreError) {
       try environment.fileSystem.removeFile(FileNames.manifest(old))
     } catch {

@@ -6,8 +6,9 @@ import TurbiditeSystem
 
 /// The keys and values that are visible at one sequence number, over all shards of a keyspace.
 ///
-/// All sources of all shards are merged at once: a key lies in one shard only, and a range tombstone
-/// lies in all of them with one sequence number, so neither needs to know where it came from.
+/// All sources of all shards are merged at once: a key lies in one shard only, and a range
+/// tombstone lies in all of them with one sequence number, so neither needs to know where it came
+/// from.
 ///
 /// `key` and `value` are valid until the cursor moves. Not thread-safe.
 final class ScanCursor {

@@ -7,8 +7,8 @@ import TurbiditeSystem
 
 /// A table that some version of a tree refers to.
 ///
-/// The file outlives its last reference by design: a table that a compaction replaced is removed only
-/// when no version, scan or snapshot holds its handle any more, which is when `deinit` runs.
+/// The file outlives its last reference by design: a table that a compaction replaced is removed
+/// only when no version, scan or snapshot holds its handle any more, which is when `deinit` runs.
 final class TableHandle: Sendable {
   let tree: TreeID
   let metadata: TableMetadata
@@ -175,8 +175,8 @@ final class TableCache: Sendable {
     if byteCount != 0 { budget.chargeTables(-byteCount) }
   }
 
-  /// Closes tables that were not used lately (a clock: one turn spares what was used since the last)
-  /// until at most `count` are open and their memory is within its share.
+  /// Closes tables that were not used lately (a clock: one turn spares what was used since the
+  /// last) until at most `count` are open and their memory is within its share.
   private func evict(keeping count: Int) {
     var closed: [TableHandle] = []
     var released = 0

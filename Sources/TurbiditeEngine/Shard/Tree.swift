@@ -57,9 +57,9 @@ final class LoggedMemtable: Sendable {
 /// Immutable, but for the active memtable's contents.
 ///
 /// Invariants:
-/// 1. Of one key, everything in `active` is newer than everything in `frozen`, each of `frozen` than
-///    the next, all of them than level 0, each table of level 0 than the next that shares the key,
-///    and each level than the one below.
+/// 1. Of one key, everything in `active` is newer than everything in `frozen`, each of `frozen`
+///    than the next, all of them than level 0, each table of level 0 than the next that shares the
+///    key, and each level than the one below.
 /// 2. Below level 0 tables are ascending and disjoint.
 final class TreeVersion: Sendable {
   let active: LoggedMemtable?
