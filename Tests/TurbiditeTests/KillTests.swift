@@ -99,7 +99,7 @@ struct KillLedger {
       }
       return (zip(last, promised).reduce(0) { $0 + $1.0 - $1.1 }, false)
     }
-    let store = try Store.Blocking.open(at: path)
+    let store = try Store.Blocking.open(at: path, options: Store.Options(shardCount: 3))
     try compare(store)
     try store.blocking.close()
     let settled = last

@@ -20,6 +20,7 @@ enum Layers {
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeSimulation": ["TurbiditeSystem"],
     "TurbiditeCLI": ["Turbidite", "ArgumentParser"],
+    "KillWriter": ["Turbidite", "Glibc"],
     "Tidy": ["Foundation"],
   ]
 
