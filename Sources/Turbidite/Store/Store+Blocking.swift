@@ -50,12 +50,7 @@ extension Store {
         case .existing, .readOnly: return try PosixFileSystem.openRoot(path)
         }
       } catch {
-        if error.isAbsent || error.isNotDirectory {
-          throw .noStore(path: path, reason: systemMessage(error.code))
-        }
-        var named = error
-        named.path = path
-        throw StoreError(named)
+        throw named(error, path)
       }
     }
 

@@ -51,14 +51,15 @@ struct LogSegmentReader {
     (header?.basePosition ?? 0) &+ UInt64(offset - LogSegmentHeader.byteCount)
   }
 
-  /// Calls `body` for each frame that starts below log position `end`, in order.
+  /// Calls `body` for each frame from `start` on that begins below log position `end`, in order.
   ///
   /// - Returns: the file offset behind the last good frame, and what stands there if it is bad.
   func walk(
-    until end: UInt64 = .max, _ body: (LogFrame) throws(StoreError) -> Void
+    from start: Int = LogSegmentHeader.byteCount, until end: UInt64 = .max,
+    _ body: (LogFrame) throws(StoreError) -> Void
   ) throws(StoreError) -> (endOffset: Int, bad: String?) {
     guard header != nil else { return (0, nil) }
-    var offset = LogSegmentHeader.byteCount
+    var offset = start
     while position(of: offset) < end {
       switch coder.frame(in: buffer.view, at: offset) {
       case .end: return (offset, nil)
@@ -79,20 +80,38 @@ struct LogSegmentReader {
   /// the file: more than any writer's bytes can ask for.
   func syncedPosition(searchingFrom offset: Int) -> UInt64 {
     var largest: UInt64 = 0
+    search(from: offset) { frame in
+      largest = max(largest, frame.syncedPosition)
+      return true
+    }
+    return largest
+  }
+
+  /// The offset of the next valid frame behind a bad one.
+  func nextFrame(behind offset: Int) -> Int? {
+    var found: Int?
+    search(from: offset + FrameCoder.alignment) { frame in
+      found = frame.offset
+      return false
+    }
+    return found
+  }
+
+  /// Calls `visit` with each valid frame from `offset` on, until it returns false.
+  private func search(from offset: Int, _ visit: (LogFrame) -> Bool) {
     var offset = max(offset, LogSegmentHeader.byteCount)
     var hashBudget = 4 * buffer.count
     while offset + LogFrame.headerByteCount <= buffer.count, hashBudget > 0 {
       if buffer.view.load(offset + 30, as: UInt16.self) == FrameCoder.mark {
         hashBudget -= Int(buffer.view.load(offset + 8, as: UInt32.self))
         if case .frame(let frame) = coder.frame(in: buffer.view, at: offset) {
-          largest = max(largest, frame.syncedPosition)
+          guard visit(frame) else { return }
           offset += frame.byteCount
           continue
         }
       }
       offset += FrameCoder.alignment
     }
-    return largest
   }
 
   /// The entries of a frame, decompressed when they are stored so.

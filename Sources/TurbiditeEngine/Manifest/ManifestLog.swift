@@ -70,6 +70,9 @@ struct ManifestContents {
   var store: StoreID
   var number: UInt64
   var state = ManifestState()
+  /// What a manifest begins with.
+  static var magic: UInt64 { ManifestHeader.magic }
+
   /// The bytes of a last record that was not written whole.
   var tornByteCount = 0
 

@@ -207,8 +207,8 @@ private struct Opener {
       fileSystem: fileSystem, store: store, segmentByteCount: options.logSegmentByteCount, log: log,
       nextNumber: { manifest.nextNumber() })
     let parts = try assemble(
-      store: store, state: state, manifest: manifest, log: writer, lock: lock, report: report,
-      lastSequence: max(state.lastSequence, log.lastSequence))
+      store: store, state: state, manifest: manifest, recovered: log, log: writer, lock: lock,
+      report: report)
     let engine = Engine(environment: environment, options: options, parts: parts)
     try manifest.withGate(environment.scheduler) { held throws(StoreError) in
       try engine.replaceManifest(&held)
@@ -227,8 +227,8 @@ private struct Opener {
   }
 
   private func assemble(
-    store: StoreID, state: ManifestState, manifest: ManifestOwner, log: LogWriter?,
-    lock: (any File)?, report: RecoveryReport, lastSequence: UInt64
+    store: StoreID, state: ManifestState, manifest: ManifestOwner, recovered: RecoveredLog,
+    log: LogWriter?, lock: (any File)?, report: RecoveryReport
   ) throws(StoreError) -> EngineParts {
     guard let slots = state.slots else { preconditionFailure("a state without slots") }
     let budget = MemoryBudget(byteCount: options.memoryBudgetByteCount)
@@ -260,8 +260,11 @@ private struct Opener {
     }
     return EngineParts(
       store: store, layout: slots, budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,
-      log: log, manifest: manifest, lockFile: lock, recovery: report, keyspaces: keyspaces,
-      lastSequence: lastSequence)
+      log: log, manifest: manifest, lockFile: lock, recovery: report,
+      recoveredLog: (
+        recovered.parts.reduce(0) { $0 + $1.endPosition - $1.basePosition }, recovered.parts.count
+      ),
+      keyspaces: keyspaces, lastSequence: max(state.lastSequence, recovered.lastSequence))
   }
 
   /// Removes files of ours that nothing refers to.
@@ -351,8 +354,8 @@ private struct Opener {
     report.tornManifestByteCount = contents.tornByteCount
     let parts = try assemble(
       store: contents.store, state: state,
-      manifest: ManifestOwner(state: state, nextNumber: state.nextFileNumber), log: nil,
-      lock: lock, report: report, lastSequence: max(state.lastSequence, log.lastSequence))
+      manifest: ManifestOwner(state: state, nextNumber: state.nextFileNumber), recovered: log,
+      log: nil, lock: lock, report: report)
     let engine = Engine(environment: environment, options: options, parts: parts)
     let count = try Replay(engine: engine, state: state).run(recovery, log)
     engine.recoveredEntryCount.store(count, ordering: .relaxed)

@@ -77,6 +77,7 @@ package final class Engine: Sendable {
     manifest = parts.manifest
     lockFile = parts.lockFile
     recoveryReport = parts.recovery
+    recoveredLog = parts.recoveredLog
     keyspaces = Mutex(parts.keyspaces)
     visible = Atomic(parts.lastSequence)
     lastSequence = Atomic(parts.lastSequence)
@@ -90,6 +91,9 @@ package final class Engine: Sendable {
   /// The shard of a key, by the hash of its partition part.
   @inline(__always)
   func shard(of hash: UInt64) -> Int { Int(slots[Int(hash >> 52)]) }
+
+  /// What opening found in the log; a read-only engine has nothing else to say of it.
+  let recoveredLog: (byteCount: UInt64, segmentCount: Int)
 
   /// What opening found.
   package var recovery: RecoveryReport {
@@ -190,6 +194,7 @@ struct EngineParts {
   var manifest: ManifestOwner
   var lockFile: (any File)?
   var recovery: RecoveryReport
+  var recoveredLog: (byteCount: UInt64, segmentCount: Int)
   var keyspaces: [UInt32: KeyspaceState]
   var lastSequence: UInt64
 }

@@ -62,8 +62,8 @@ extension Engine {
     }
     counts.keyspaceNames = states.map(\.name)
     counts.lastSequence = visibleSequence
-    counts.logByteCount = log?.liveByteCount ?? 0
-    counts.logSegmentCount = log?.segmentCount ?? 0
+    counts.logByteCount = log?.liveByteCount ?? recoveredLog.byteCount
+    counts.logSegmentCount = log?.segmentCount ?? recoveredLog.segmentCount
     counts.memtableByteCount = budget.memtableByteCount
     counts.cacheByteCount = budget.cache.byteCount
     (counts.cacheHitCount, counts.cacheMissCount) = budget.cache.counters

@@ -1,0 +1,105 @@
+// StoreFiles — every file of a store, and what refers to it.
+//
+// Room:    Engine/Shard. Reads names, sizes and the manifest; writes nothing.
+
+package import TurbiditeSystem
+
+/// One file in a store's directory.
+package struct StoreFile: Sendable, Hashable {
+  package enum Kind: Sendable, Hashable {
+    case manifest
+    case log
+    case table
+    case lock
+    case unknown
+  }
+
+  package var path: String
+  package var kind: Kind
+  package var byteCount: UInt64
+  /// The store consists of it, or works with it.
+  package var isReferenced: Bool
+  package var detail: String
+}
+
+extension Engine {
+  /// Lists the files of the store in the root of `fileSystem`, sorted by path.
+  package static func inventory(
+    _ fileSystem: any FileSystem, name: String
+  ) throws(StoreError) -> [StoreFile] {
+    let root = try fileSystem.listFiles("")
+    let manifests = root.compactMap { name -> UInt64? in
+      if case .manifest(let number) = FileNames.kind(of: name) { return number }
+      return nil
+    }
+    guard let newest = manifests.max() else {
+      throw .noStore(path: name, reason: "the directory holds no manifest")
+    }
+    let contents = try ManifestContents(
+      try fileSystem.openFile(FileNames.manifest(newest), .read))
+    var tables: [String: String] = [:]
+    contents.state.forEachTable { tree, level, table in
+      let keyspace = contents.state.keyspaces[tree.keyspace] ?? ""
+      tables[FileNames.table(shard: tree.shard, table.fileNumber)] =
+        "level \(level), \(table.summary.entryCount) entries"
+        + (keyspace.isEmpty ? "" : ", keyspace \(keyspace)")
+    }
+    var paths = root.filter { $0 != FileNames.logDirectory && $0 != FileNames.shardsDirectory }
+    if root.contains(FileNames.logDirectory) {
+      paths += try fileSystem.listFiles(FileNames.logDirectory).map {
+        "\(FileNames.logDirectory)/\($0)"
+      }
+    }
+    if root.contains(FileNames.shardsDirectory) {
+      for shard in try fileSystem.listFiles(FileNames.shardsDirectory) {
+        let directory = "\(FileNames.shardsDirectory)/\(shard)"
+        paths += try fileSystem.listFiles(directory).map { "\(directory)/\($0)" }
+      }
+    }
+    var files: [StoreFile] = []
+    for path in paths.sorted() {
+      if let file = try describe(path, fileSystem, newest, contents.state, tables) {
+        files.append(file)
+      }
+    }
+    return files
+  }
+
+  /// Nil when the file went away meanwhile: a writer may be at work.
+  private static func describe(
+    _ path: String, _ fileSystem: any FileSystem, _ newest: UInt64, _ state: ManifestState,
+    _ tables: [String: String]
+  ) throws(StoreError) -> StoreFile? {
+    let byteCount: UInt64
+    do throws(SystemError) {
+      byteCount = try fileSystem.open(path, .read).size()
+    } catch {
+      if error.isAbsent { return nil }
+      return StoreFile(
+        path: path, kind: .unknown, byteCount: 0, isReferenced: false,
+        detail: StoreError(error).description)
+    }
+    var file = StoreFile(
+      path: path, kind: .unknown, byteCount: byteCount, isReferenced: false, detail: "")
+    switch FileNames.kind(of: path) {
+    case .lock:
+      file.kind = .lock
+      file.isReferenced = true
+    case .manifest(let number):
+      file.kind = .manifest
+      file.isReferenced = number == newest
+      file.detail = number == newest ? "edit \(state.editNumber)" : "superseded"
+    case .logSegment(let number):
+      file.kind = .log
+      file.isReferenced = number >= state.logFloor
+      file.detail = number >= state.logFloor ? "" : "all of it is in tables"
+    case .table:
+      file.kind = .table
+      file.isReferenced = tables[path] != nil
+      file.detail = tables[path] ?? "no edit names it"
+    case .temporary: file.detail = "left by an interrupted write"
+    case .unknown: file.detail = "not a name of ours"
+    }
+    return file
+  }
+}

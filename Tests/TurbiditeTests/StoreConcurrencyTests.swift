@@ -1,0 +1,155 @@
+// StoreConcurrencyTests — many threads and tasks on one store, on a real disk.
+
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Turbidite
+
+/// Writers, readers, scans, snapshots, flushes and compactions at once keep every promise.
+///
+/// Method: threads with small memtables, so that background work is always under way; what each
+/// thread reads must follow from what was committed. Run under ThreadSanitizer as well.
+@Suite("Store concurrency")
+struct StoreConcurrencyTests {
+  private func options() -> Store.Options {
+    var options = Store.Options(shardCount: 3)
+    options.memtableByteCount = 32 << 10
+    options.tableByteCount = 32 << 10
+    options.memoryBudgetByteCount = 2 << 20
+    options.logByteCount = 256 << 10
+    return options
+  }
+
+  /// Runs bodies on threads of their own and waits for all; their failures come back.
+  private func onThreads(_ bodies: [@Sendable () throws -> Void]) -> [String] {
+    let failures = Failures()
+    let group = DispatchGroup()
+    for body in bodies {
+      group.enter()
+      let thread = Thread {
+        do { try body() } catch { failures.add("\(error)") }
+        group.leave()
+      }
+      thread.stackSize = 1 << 20
+      thread.start()
+    }
+    group.wait()
+    return failures.all
+  }
+
+  private final class Failures: Sendable {
+    private let list = Mutex<[String]>([])
+    func add(_ failure: String) { list.withLock { $0.append(failure) } }
+    var all: [String] { list.withLock { $0 } }
+  }
+
+  private struct Broken: Error { var what: String }
+
+  @Test("batches are whole for every reader, and nobody reads time running backward")
+  func batchesAreWhole() throws {
+    let directory = ScratchDirectory()
+    let store = try Store.Blocking.open(at: directory.file("store"), options: options())
+    let rounds = environmentCount("TURBIDITE_CONCURRENCY_ROUNDS", default: 400)
+    let isDone = Atomic<Bool>(false)
+    let writers: [@Sendable () throws -> Void] = (0..<2).map { writer in
+      {
+        for round in 1...rounds {
+          // One number under four keys that lie in different shards.
+          var batch = Store.Batch()
+          for part in 0..<4 { batch.put(Bytes("w\(writer)/p\(part)"), Bytes("\(round)")) }
+          batch.put(Bytes("w\(writer)/log/\(round)"), Bytes(String(repeating: "x", count: 300)))
+          if round > 50 { batch.delete(Bytes("w\(writer)/log/\(round - 50)")) }
+          try store.blocking.commit(batch, durability: round % 40 == 0 ? .synced : .buffered)
+          // A writer reads what it wrote.
+          let own = try store.blocking.get(Bytes("w\(writer)/p0"))
+          guard own == Bytes("\(round)") else { throw Broken(what: "own write of \(round)") }
+        }
+      }
+    }
+    let readers: [@Sendable () throws -> Void] = (0..<2).map { reader in
+      {
+        var last = [0, 0]
+        while !isDone.load(ordering: .acquiring) {
+          for writer in 0..<2 {
+            let snapshot = store.snapshot()
+            var seen: Set<String> = []
+            for part in 0..<4 {
+              let value = try snapshot.get(Bytes("w\(writer)/p\(part)"))
+              seen.insert(value?.text ?? "none")
+            }
+            guard seen.count == 1, let text = seen.first else {
+              throw Broken(what: "half a batch: \(seen)")
+            }
+            let number = Int(text) ?? 0
+            guard number >= last[writer] else { throw Broken(what: "\(number) after \(last)") }
+            last[writer] = number
+            let scan = try snapshot.blockingScan(
+              .prefix(Bytes("w\(writer)/log/")), reverse: reader == 1)
+            let count = try scan.count()
+            guard count == min(number, 50) else {
+              throw Broken(what: "\(count) log entries at round \(number)")
+            }
+          }
+        }
+      }
+    }
+    let keeper: @Sendable () throws -> Void = {
+      while !isDone.load(ordering: .acquiring) {
+        try store.blocking.flush()
+        try store.blocking.compact()
+        _ = try store.blocking.statistics()
+      }
+    }
+    let finished: @Sendable () throws -> Void = {
+      defer { isDone.store(true, ordering: .releasing) }
+      let failures = onThreads(writers)
+      if let first = failures.first { throw Broken(what: first) }
+    }
+    #expect(onThreads(readers + [keeper, finished]) == [])
+    try store.blocking.close()
+  }
+
+  @Test("a thousand tasks commit durably, and all of it is there after a reopening")
+  func tasks() async throws {
+    let directory = ScratchDirectory()
+    let path = directory.file("store")
+    let store = try await Store.open(at: path, options: options())
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for number in 0..<1000 {
+        group.addTask {
+          try await store.put(
+            Bytes("task/\(number)"), Bytes("\(number)"),
+            durability: number % 2 == 0 ? .synced : .buffered)
+          let found = try await store.get(Bytes("task/\(number)"))
+          if found != Bytes("\(number)") { throw Broken(what: "task \(number)") }
+        }
+      }
+      try await group.waitForAll()
+    }
+    try await store.close()
+    let again = try await Store.open(at: path, mode: .existing)
+    var count = 0
+    for try await entry in again.scan(prefix: "task/").reversed() {
+      #expect(entry.key.text == "task/\(entry.value)")
+      count += 1
+    }
+    #expect(count == 1000)
+    try await again.close()
+    await #expect(throws: StoreError.closed) { try await again.put("a", "b") }
+  }
+
+  @Test("a cancelled task's commit throws before anything is written")
+  func cancellation() async throws {
+    let directory = ScratchDirectory()
+    let store = try await Store.open(at: directory.file("store"), options: options())
+    let task = Task {
+      while !Task.isCancelled { await Task.yield() }
+      try await store.put("cancelled", "yes")
+    }
+    task.cancel()
+    await #expect(throws: StoreError.cancelled) { try await task.value }
+    #expect(try await store.get("cancelled") == nil)
+    try await store.close()
+  }
+}
