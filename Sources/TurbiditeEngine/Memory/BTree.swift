@@ -36,6 +36,9 @@ final class BTree: @unchecked Sendable {
 
   init(arena: Arena) { self.arena = arena }
 
+  /// The root; nil while the tree is empty.
+  var rootNode: Node? { Node(bits: root.load(ordering: .acquiring)) }
+
   // MARK: - Reading
 
   /// The first place whose entry is at or behind `(key, tag)`; its index may equal the leaf's

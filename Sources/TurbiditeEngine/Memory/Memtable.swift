@@ -50,6 +50,7 @@ final class Memtable: Sendable {
     // Only the writer replaces the set, so it may be built outside the lock.
     let old = tombstones.withLock { $0 }
     let new = old.inserting(start: start, end: end, sequence: sequence)
+    guard new !== old else { return }
     tombstones.withLock { $0 = new }
     tombstoneCount.add(1, ordering: .releasing)
     tombstoneByteCount.store(new.approximateByteCount, ordering: .relaxed)
@@ -108,6 +109,8 @@ final class Memtable: Sendable {
   /// Range tombstones as they were given.
   var rangeTombstoneCount: Int { tombstoneCount.load(ordering: .relaxed) }
   var isEmpty: Bool { entryCount == 0 && rangeTombstoneCount == 0 }
+
+  func checkTree() { tree.checkInvariants() }
 
   /// Over entries and range tombstones.
   var smallestSequence: UInt64? {

@@ -51,8 +51,16 @@ final class RangeTombstones: Sendable {
         index += 1
       }
       guard index < edges.count, !open.isEmpty else { continue }
-      fragments.append(
-        Fragment(start: key, end: edges[index].key, sequences: open.keys.sorted(by: >)))
+      let fragment = Fragment(
+        start: key, end: edges[index].key, sequences: open.keys.sorted(by: >))
+      // Pieces of one tombstone, cut by a compaction's tables, become one again.
+      if let last = fragments.last, last.end == fragment.start,
+        last.sequences == fragment.sequences
+      {
+        fragments[fragments.count - 1].end = fragment.end
+      } else {
+        fragments.append(fragment)
+      }
     }
     self.fragments = fragments
     assert(isOrdered)
@@ -117,7 +125,9 @@ final class RangeTombstones: Sendable {
     if let open = rest, compare(open, end) < 0 {
       result.append(Fragment(start: open, end: end, sequences: [sequence]))
     }
-    return RangeTombstones(fragments: result)
+    // One that is there already changes nothing, though it may have cut fragments.
+    return result == fragments
+      ? self : RangeTombstones(fragments: result)
   }
 
   private static func adding(_ sequence: UInt64, to sequences: [UInt64]) -> [UInt64] {
@@ -180,6 +190,9 @@ final class RangeTombstones: Sendable {
     }
     return RangeTombstones(fragments: result)
   }
+
+  /// Stops the program when a rule of the type is broken.
+  func checkInvariants() { precondition(isOrdered, "fragments ascend and do not overlap") }
 
   private var isOrdered: Bool {
     for fragment in fragments {
