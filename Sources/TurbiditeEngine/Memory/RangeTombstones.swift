@@ -51,16 +51,9 @@ final class RangeTombstones: Sendable {
         index += 1
       }
       guard index < edges.count, !open.isEmpty else { continue }
-      let fragment = Fragment(
-        start: key, end: edges[index].key, sequences: open.keys.sorted(by: >))
-      // Pieces of one tombstone, cut by a compaction's tables, become one again.
-      if let last = fragments.last, last.end == fragment.start,
-        last.sequences == fragment.sequences
-      {
-        fragments[fragments.count - 1].end = fragment.end
-      } else {
-        fragments.append(fragment)
-      }
+      RangeTombstones.append(
+        Fragment(start: key, end: edges[index].key, sequences: open.keys.sorted(by: >)),
+        to: &fragments)
     }
     self.fragments = fragments
     assert(isOrdered)
@@ -125,9 +118,21 @@ final class RangeTombstones: Sendable {
     if let open = rest, compare(open, end) < 0 {
       result.append(Fragment(start: open, end: end, sequences: [sequence]))
     }
-    // One that is there already changes nothing, though it may have cut fragments.
-    return result == fragments
-      ? self : RangeTombstones(fragments: result)
+    var joined: [Fragment] = []
+    for fragment in result { RangeTombstones.append(fragment, to: &joined) }
+    return joined == fragments ? self : RangeTombstones(fragments: joined)
+  }
+
+  /// Appends a fragment, joining it to the last one when they touch and say the same: pieces of one
+  /// tombstone, cut by a compaction's tables, become one again.
+  private static func append(_ fragment: Fragment, to fragments: inout [Fragment]) {
+    if let last = fragments.last, last.end == fragment.start,
+      last.sequences == fragment.sequences
+    {
+      fragments[fragments.count - 1].end = fragment.end
+    } else {
+      fragments.append(fragment)
+    }
   }
 
   private static func adding(_ sequence: UInt64, to sequences: [UInt64]) -> [UInt64] {
