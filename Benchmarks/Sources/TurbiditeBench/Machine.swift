@@ -1,0 +1,149 @@
+// Machine — what the workloads ask of the system: time, memory, disk space, other processes.
+//
+// Room:    Benchmarks.
+// Limits:  Linux.
+
+import Glibc
+
+/// Why a run stops.
+struct Stop: Error, CustomStringConvertible {
+  var description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// A stop-watch.
+struct Stopwatch {
+  private let start = ContinuousClock.now
+
+  var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
+  var milliseconds: Double { seconds * 1000 }
+}
+
+/// The content of a small file, as in /proc; empty when there is none.
+func contents(ofFile path: String) -> String {
+  guard let file = fopen(path, "r") else { return "" }
+  defer { fclose(file) }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 4096)
+  while true {
+    let count = fread(&buffer, 1, buffer.count, file)
+    if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+    bytes += buffer[..<count]
+  }
+}
+
+/// A line of /proc/self/status that is given in kB, in MiB.
+func processMebibytes(_ field: String) -> Double {
+  for line in contents(ofFile: "/proc/self/status").split(separator: "\n") {
+    guard line.hasPrefix(field + ":") else { continue }
+    let number = line.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]
+    return (Double(number) ?? .nan) / 1024
+  }
+  return .nan
+}
+
+/// One line that says where the numbers come from.
+func machineLine() -> String {
+  func field(_ name: String, in file: String) -> String {
+    for line in contents(ofFile: file).split(separator: "\n") where line.hasPrefix(name) {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      let rest = line[line.index(after: colon)...]
+      return String(rest.drop { $0 == " " || $0 == "\t" })
+    }
+    return "unknown"
+  }
+  let memory = field("MemTotal", in: "/proc/meminfo").split(separator: " ").first ?? "0"
+  let mebibytes = (Int(memory) ?? 0) / 1024
+  let kernel = contents(ofFile: "/proc/sys/kernel/osrelease").split(separator: "\n").first ?? "?"
+  let load = contents(ofFile: "/proc/loadavg").split(separator: " ").first ?? "?"
+  let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+  return "\(processors) x \(field("model name", in: "/proc/cpuinfo")), \(mebibytes) MiB, "
+    + "Linux \(kernel), load before \(load)"
+}
+
+/// Bytes that the files below a directory take on disk: blocks, as `du` counts them.
+func diskByteCount(of directory: String) throws -> Int {
+  var total = 0
+  guard let listing = opendir(directory) else {
+    // A directory or file may be removed by the store while we walk.
+    if errno == ENOENT { return 0 }
+    throw Stop("cannot read \(directory): errno \(errno)")
+  }
+  defer { closedir(listing) }
+  while let item = readdir(listing) {
+    let name = withUnsafePointer(to: &item.pointee.d_name) {
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+    if name == "." || name == ".." { continue }
+    let path = directory + "/" + name
+    var status = stat()
+    guard lstat(path, &status) == 0 else { continue }
+    if status.st_mode & S_IFMT == S_IFDIR {
+      total += try diskByteCount(of: path)
+    } else {
+      total += Int(status.st_blocks) * 512
+    }
+  }
+  return total
+}
+
+/// Starts a program, waits for its end and gives its status as waitpid does.
+func run(_ arguments: [String]) throws -> Int32 {
+  var pointers = arguments.map { strdup($0) } + [nil]
+  defer { for pointer in pointers { free(pointer) } }
+  var child: pid_t = 0
+  let code = posix_spawnp(&child, pointers[0]!, nil, nil, &pointers, environ)
+  guard code == 0 else { throw Stop("cannot start \(arguments[0]): errno \(code)") }
+  var status: Int32 = 0
+  while waitpid(child, &status, 0) < 0 {
+    guard errno == EINTR else { throw Stop("cannot wait for \(arguments[0]): errno \(errno)") }
+  }
+  return status
+}
+
+/// Calls `body` with a new directory, and removes the directory afterwards.
+func withDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
+  let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+  var template = Array("\(parent)/turbidite-bench-XXXXXX".utf8CString)
+  guard mkdtemp(&template) != nil else {
+    throw Stop("cannot make a directory in \(parent): errno \(errno)")
+  }
+  let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+  defer { _ = try? run(["rm", "-rf", path]) }
+  return try body(path)
+}
+
+/// A number with so many digits behind the point.
+func rounded(_ number: Double, _ digits: Int = 1) -> String {
+  guard number.isFinite else { return "\(number)" }
+  var scale = 1
+  for _ in 0..<digits { scale *= 10 }
+  let whole = Int((abs(number) * Double(scale)).rounded())
+  let sign = number < 0 ? "-" : ""
+  if digits == 0 { return sign + String(whole) }
+  let fraction = String(whole % scale)
+  let zeros = String(repeating: "0", count: digits - fraction.count)
+  return sign + "\(whole / scale).\(zeros)\(fraction)"
+}
+
+func median(_ numbers: [Double]) -> Double {
+  let sorted = numbers.sorted()
+  return sorted.isEmpty ? .nan : sorted[sorted.count / 2]
+}
+
+/// Writes a line to standard output at once, so that it stands before what a child writes next.
+func say(_ text: String) { write(text, to: STDOUT_FILENO) }
+
+/// Writes a line to standard error.
+func complain(_ text: String) { write(text, to: STDERR_FILENO) }
+
+private func write(_ text: String, to descriptor: Int32) {
+  var rest = Array((text + "\n").utf8)[...]
+  while !rest.isEmpty {
+    let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    if count < 0 && errno == EINTR { continue }
+    guard count > 0 else { exit(74) }
+    rest = rest.dropFirst(count)
+  }
+}
