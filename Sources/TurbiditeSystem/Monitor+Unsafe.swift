@@ -13,11 +13,11 @@ import Glibc
 /// Safe to share: both live in memory of their own at a fixed address from `init` to `deinit`, and
 /// are touched through pthread calls only.
 @safe
-final class Monitor: @unchecked Sendable {
+package final class Monitor: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-  init() {
+  package init() {
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
     // Safe: the memory was allocated on the lines above and is initialised here, once.
@@ -47,14 +47,14 @@ final class Monitor: @unchecked Sendable {
   }
 
   /// Takes the lock, which this thread does not hold.
-  func lock() {
+  package func lock() {
     // Safe: the mutex is initialised; what is passed to it lives as long as this object.
     let code = unsafe pthread_mutex_lock(mutex)
     assert(code == 0)
   }
 
   /// Gives back the lock, which this thread holds.
-  func unlock() {
+  package func unlock() {
     // Safe: as in `lock`.
     let code = unsafe pthread_mutex_unlock(mutex)
     assert(code == 0)

@@ -1,7 +1,7 @@
 // Block — one data block in memory: keys first and together, then the values.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Data blocks".
+// Format:  FORMAT.md section 3.3.
 // Source:  Prefix compression with restart points is LevelDB's (doc/table_format.md). Keys apart
 //          from values follow PAX (Ailamaki et al., VLDB 2001): a lookup reads the few cache lines
 //          that hold keys. The walk that never rebuilds a key is ours (see `find`).

@@ -1,7 +1,7 @@
 // BlockBuilder — collects sorted entries and writes them as one data block.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Data blocks".
+// Format:  FORMAT.md section 3.3.
 
 /// The data block being filled.
 struct BlockBuilder {

@@ -1,7 +1,7 @@
 // EntryGroup — the entries from one restart point to the next, their keys rebuilt.
 //
 // Room:    Engine/Table. A cursor steps through a group in either direction without decoding.
-// Format:  FORMAT.md section "Tables", "Data blocks".
+// Format:  FORMAT.md section 3.3.
 
 /// Up to sixteen decoded entries of one block.
 ///

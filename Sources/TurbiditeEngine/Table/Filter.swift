@@ -1,7 +1,7 @@
 // Filter — says quickly that a table does not hold a key.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Filter".
+// Format:  FORMAT.md section 3.4.
 // Source:  Blocked Bloom filter: Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom
 //          Filters", WEA 2007. Blocks of 512 bits, one cache line.
 // Limits:  The top 12 bits of a hash choose the shard, are equal in a table, and are not used.

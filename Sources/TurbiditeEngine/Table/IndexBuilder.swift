@@ -1,7 +1,7 @@
 // IndexBuilder — collects the places of data blocks and the keys that part them.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Index".
+// Format:  FORMAT.md section 3.6.
 
 /// The index being built.
 ///

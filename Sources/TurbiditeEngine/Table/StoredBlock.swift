@@ -1,7 +1,7 @@
 // StoredBlock — a block as it lies in the file: stored bytes and a trailer.
 //
 // Room:    Engine/Table. Knows nothing of what is in a block.
-// Format:  FORMAT.md section "Tables", "Blocks".
+// Format:  FORMAT.md section 3.2.
 
 import TurbiditeSystem
 

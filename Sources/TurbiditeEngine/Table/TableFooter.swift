@@ -1,7 +1,7 @@
 // TableFooter — the last 128 bytes: where the parts are, and the checksum over them all.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Footer".
+// Format:  FORMAT.md section 3.8.
 // Source:  The parent holding the child's checksum follows ZFS (Bonwick and Moore, 2008).
 
 import TurbiditeSystem

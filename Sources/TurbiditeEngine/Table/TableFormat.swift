@@ -1,7 +1,7 @@
 // TableFormat — the numbers of the table file: sizes, limits, names of its features.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables".
+// Format:  FORMAT.md section 3.
 // Limits:  Below, each with what happens at it.
 
 /// Constants of the table format.

@@ -1,7 +1,7 @@
 // TableHeader — the first 64 bytes: what the file is, and whose.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Header". This layout holds for every version.
+// Format:  FORMAT.md section 3.1. This layout holds for every version.
 
 import TurbiditeSystem
 

@@ -1,7 +1,7 @@
 // TableIndex — which block a key is in, decided in memory.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Index".
+// Format:  FORMAT.md section 3.6.
 // Source:  Binary search over eight-byte prefixes as integers, after the "poor man's normalized
 //          keys" of Graefe and Larson (ICDE 2001, section 4), with the common prefix left out.
 // Limits:  About 28 bytes a block and its separator. Immutable.

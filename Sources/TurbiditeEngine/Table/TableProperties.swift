@@ -1,7 +1,7 @@
 // TableProperties — what a table holds, counted when it was written.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Properties".
+// Format:  FORMAT.md section 3.7.
 
 /// Counts and bounds of a table.
 struct TableProperties: Sendable, Hashable {

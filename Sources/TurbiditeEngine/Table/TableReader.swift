@@ -2,7 +2,7 @@
 // demand.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables".
+// Format:  FORMAT.md section 3.
 // Limits:  Holds one open file. Immutable: any number of threads read at once.
 
 import TurbiditeSystem

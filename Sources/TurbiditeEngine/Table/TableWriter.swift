@@ -1,7 +1,7 @@
 // TableWriter — sorted entries in, one finished and synced table out.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables".
+// Format:  FORMAT.md section 3.
 // Limits:  One thread. Eight bytes of memory a distinct key until the filter is made.
 
 import TurbiditeSystem

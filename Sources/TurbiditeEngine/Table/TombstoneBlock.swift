@@ -1,7 +1,7 @@
 // TombstoneBlock — the range tombstones of a table as bytes.
 //
 // Room:    Engine/Table.
-// Format:  FORMAT.md section "Tables", "Range tombstones".
+// Format:  FORMAT.md section 3.5.
 // Limits:  256 MiB of bytes: decoding multiplies them by up to thirty in the worst case.
 
 /// Range tombstones, written and read.
