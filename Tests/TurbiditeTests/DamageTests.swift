@@ -1,0 +1,160 @@
+// DamageTests — every byte of a store's files changed, every length cut, every file taken away.
+
+import Testing
+import TurbiditeSystem
+
+@testable import Turbidite
+
+/// A damaged store gives what was written, or an error that names the file: nothing else, ever.
+///
+/// Method: a small store with a manifest, two log segments' worth of entries and tables is written
+/// to a disk in memory and closed. Each byte in turn is changed in two patterns, or the file is cut
+/// there; the store is opened, and its whole contents are read.
+@Suite("Damage")
+struct DamageTests {
+  private enum Finding: Equatable {
+    case right
+    case error(StoreError)
+    case wrong(String)
+  }
+
+  private static var options: Store.Options {
+    var options = Store.Options(shardCount: 1)
+    options.blockByteCount = 256
+    return options
+  }
+
+  /// A store with tables and a log, closed in order, and what it holds.
+  private func writtenStore() throws -> (MemoryFileSystem, [Entry]) {
+    let machine = SimulatedMachine(seed: 5)
+    let store = try machine.open(Self.options)
+    for number in 0..<60 { try store.blocking.put(Bytes("key\(number)"), Bytes("old \(number)")) }
+    try store.blocking.deleteRange(KeyRange(from: "key50", to: "key55"))
+    try store.blocking.flush()
+    for number in 0..<8 { try store.blocking.put(Bytes("key\(number * 7)"), Bytes("\(number)")) }
+    var entries: [Entry] = []
+    let scan = try store.blocking.scan()
+    while let entry = try scan.next() { entries.append(entry) }
+    try store.blocking.close()
+    return (machine.fileSystem, entries)
+  }
+
+  /// Opens a copy of the disk, after `damage`, and reads everything.
+  private func finding(
+    _ disk: MemoryFileSystem, _ expected: [Entry], mode: Store.Mode,
+    _ damage: (MemoryFileSystem) throws -> Void
+  ) throws -> Finding {
+    let copy = disk.crashed(.processKill)
+    try damage(copy)
+    do throws(StoreError) {
+      let store = try SimulatedMachine(seed: 6, fileSystem: copy).open(Self.options, mode: mode)
+      defer { store.engine.abandon() }
+      var entries: [Entry] = []
+      let scan = try store.blocking.scan()
+      while let entry = try scan.next() { entries.append(entry) }
+      guard entries == expected else {
+        return .wrong("\(entries.count) entries, not \(expected.count)")
+      }
+      for entry in expected where try store.blocking.get(entry.key) != entry.value {
+        return .wrong("get \(entry.key)")
+      }
+      return .right
+    } catch {
+      return .error(error)
+    }
+  }
+
+  private func files(_ disk: MemoryFileSystem) throws -> [String] {
+    var files = try disk.list("").filter { $0.hasPrefix("MANIFEST") }
+    files += try disk.list("log").map { "log/\($0)" }
+    files += try disk.list("shards/0000").map { "shards/0000/\($0)" }
+    return files
+  }
+
+  @Test(
+    "any changed byte gives right data or an error that names the file",
+    arguments: [Store.Mode.existing, .readOnly])
+  func flips(_ mode: Store.Mode) throws {
+    let (disk, expected) = try writtenStore()
+    for file in try files(disk) {
+      let count = disk.contents(file)?.count ?? 0
+      var (errors, failures) = (0, 0)
+      for offset in 0..<count where failures < 3 {
+        for mask: UInt8 in [0x01, 0xff] {
+          let found = try finding(disk, expected, mode: mode) {
+            try $0.corrupt(file, at: offset, xor: mask)
+          }
+          switch found {
+          case .right: break
+          case .error(.corrupt(let damage)) where damage.file == file: errors += 1
+          case .error(.unsupportedFormat(let named, _, _)) where named == file: errors += 1
+          default:
+            failures += 1
+            Issue.record("\(file) at \(offset) of \(count) ^ \(mask), \(mode): \(found)")
+          }
+        }
+      }
+      print("damage: \(file): \(count) bytes, \(errors) of \(2 * count) changes are errors")
+    }
+  }
+
+  @Test("any cut gives right data or an error that names a file")
+  func cuts() throws {
+    let (disk, expected) = try writtenStore()
+    for file in try files(disk) {
+      let count = disk.contents(file)?.count ?? 0
+      var failures = 0
+      for length in 0..<count where failures < 3 {
+        let found = try finding(disk, expected, mode: .existing) {
+          try $0.truncateDurable(file, to: length)
+        }
+        switch found {
+        case .right, .error(.corrupt): break
+        default:
+          failures += 1
+          Issue.record("\(file) cut to \(length) of \(count): \(found)")
+        }
+      }
+    }
+  }
+
+  @Test("a missing table, segment or manifest is an error that says which")
+  func missing() throws {
+    let (disk, expected) = try writtenStore()
+    for file in try files(disk) {
+      for mode in [Store.Mode.existing, .readOnly] {
+        let found = try finding(disk, expected, mode: mode) { try $0.remove(file) }
+        switch found {
+        case .error(.corrupt(let damage)) where file.contains("/"):
+          #expect(StoreError.corrupt(damage).exitStatus == 76)
+        case .error(.noStore) where file.hasPrefix("MANIFEST"): break
+        default: Issue.record("without \(file), \(mode): \(found)")
+        }
+      }
+    }
+    let lost = try finding(disk, expected, mode: .openOrCreate) { disk in
+      for file in try disk.list("") where file.hasPrefix("MANIFEST") { try disk.remove(file) }
+    }
+    guard case .error(.noStore) = lost else {
+      Issue.record("a store without its manifest was taken for a new one: \(lost)")
+      return
+    }
+  }
+
+  @Test("a manifest or log of a newer format is refused by its version")
+  func newerFormat() throws {
+    let (disk, expected) = try writtenStore()
+    for file in try files(disk) where !file.hasPrefix("shards") {
+      // The version lies behind the magic number in every file.
+      let found = try finding(disk, expected, mode: .existing) {
+        try $0.corrupt(file, at: 8, xor: 0x03)
+      }
+      guard case .error(.unsupportedFormat(file, 2, 1)) = found else {
+        Issue.record("\(file): \(found)")
+        continue
+      }
+      #expect(
+        StoreError.unsupportedFormat(file: file, found: 2, supported: 1).exitStatus == 78)
+    }
+  }
+}
