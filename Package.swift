@@ -52,6 +52,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
+    .executableTarget(
+      name: "turbidite-demo", dependencies: ["Turbidite"], path: "Tools/Demo",
+      swiftSettings: relaxed),
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
     // Writes until the tests kill it.
     .executableTarget(

@@ -20,6 +20,13 @@ struct Stopwatch {
   var milliseconds: Double { seconds * 1000 }
 }
 
+/// Processor time that this thread has used, in milliseconds: what a busy machine does not stretch.
+func threadMilliseconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return Double(time.tv_sec) * 1000 + Double(time.tv_nsec) / 1e6
+}
+
 /// The content of a small file, as in /proc; empty when there is none.
 func contents(ofFile path: String) -> String {
   guard let file = fopen(path, "r") else { return "" }
@@ -90,14 +97,15 @@ func diskByteCount(of directory: String) throws -> Int {
 
 /// Starts a program, waits for its end and gives its status as waitpid does.
 func run(_ arguments: [String]) throws -> Int32 {
+  guard let program = arguments.first else { throw Stop("there is no program to start") }
   var pointers = arguments.map { strdup($0) } + [nil]
   defer { for pointer in pointers { free(pointer) } }
   var child: pid_t = 0
-  let code = posix_spawnp(&child, pointers[0]!, nil, nil, &pointers, environ)
-  guard code == 0 else { throw Stop("cannot start \(arguments[0]): errno \(code)") }
+  let code = posix_spawnp(&child, program, nil, nil, &pointers, environ)
+  guard code == 0 else { throw Stop("cannot start \(program): errno \(code)") }
   var status: Int32 = 0
   while waitpid(child, &status, 0) < 0 {
-    guard errno == EINTR else { throw Stop("cannot wait for \(arguments[0]): errno \(errno)") }
+    guard errno == EINTR else { throw Stop("cannot wait for \(program): errno \(errno)") }
   }
   return status
 }

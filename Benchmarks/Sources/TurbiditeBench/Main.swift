@@ -38,6 +38,8 @@ private enum Bench {
     }
   }
 
+  /// Does what the command line asks.
+  ///
   /// Status 0: every target met. 1: one missed. 64: not understood. 70: wrong data or no answer.
   private static func run(_ arguments: [String]) throws -> Int32 {
     if arguments.count == 2, arguments[0] == "leave-log" { try leaveLog(at: arguments[1]) }

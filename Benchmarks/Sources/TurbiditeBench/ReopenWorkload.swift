@@ -46,21 +46,24 @@ private func measureQuiet(_ directory: String, _ report: inout Report) throws {
   }
   add("create an empty store, median of 15", creations, target: nil)
   add("open an empty store, median of 15", empties, target: 10)
-  add("open 10,000 records, median of 15", smalls, target: 10)
+  add("open 10,000 records, median of 15", smalls, target: nil)
 }
 
 private func measureKilled(
   _ directory: String, _ settings: Settings, _ report: inout Report
 ) throws {
-  var (opens, logs, entries): ([Double], [Double], [Double]) = ([], [], [])
+  var (opens, busy): ([Double], [Double]) = ([], [])
+  var (logs, entries): ([Double], [Double]) = ([], [])
   for trial in 0..<5 {
     let path = "\(directory)/killed\(trial)"
     let status = try run(["/proc/self/exe", "leave-log", path])
     guard status & 0x7f == SIGKILL else { throw Stop("the writing child ended with \(status)") }
     let logByteCount = try diskByteCount(of: path + "/log")
     let opening = Stopwatch()
+    let busyBefore = threadMilliseconds()
     let store = try Store.Blocking.open(at: path, mode: .existing)
     opens.append(opening.milliseconds)
+    busy.append(threadMilliseconds() - busyBefore)
     logs.append(Double(logByteCount) / 1_048_576)
     let statistics = try store.blocking.statistics()
     entries.append(Double(statistics.recovery.replayedEntryCount))
@@ -76,6 +79,7 @@ private func measureKilled(
   }
   add("log left by a killed process, median of 5", median(logs), "MiB")
   add("entries replayed, median of 5", median(entries), "entries")
+  add("processor time of that open, median of 5", median(busy), "ms")
   add("open after the kill, median of 5", median(opens), "ms", target: 1000)
 }
 
