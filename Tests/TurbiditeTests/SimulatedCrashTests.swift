@@ -140,7 +140,10 @@ final class CrashScript: @unchecked Sendable {
   private func step(_ step: Int) throws(StoreError) {
     if step == 30 || step == 60 {
       if step == 30 {
-        try store?.blocking.close()
+        // A store that could not be closed in order is closed all the same.
+        let closing = store
+        store = nil
+        try closing?.blocking.close()
         synced = acknowledged
       } else {
         store?.engine.abandon()
