@@ -1,4 +1,5 @@
-// BadInputTests — directories that are no stores, damaged files, and arguments outside their limits.
+// BadInputTests — directories that are no stores, damaged files, and arguments outside their
+// limits.
 
 import Foundation
 import Testing

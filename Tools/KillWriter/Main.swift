@@ -4,11 +4,13 @@
 // For Tests/TurbiditeTests/KillTests.swift, which states the same contents a second time and
 // compares. Usage: turbidite-kill-writer STORE SEED LANES
 //
+// Room:    Tools/KillWriter.
+//
 // Each lane is a writer of its own with a counter of its own, which it reads from the store. Batch
 // `n` of a lane puts the counter, five keys of its own and one shared key, and deletes what batch
 // `n - window` put: what the store holds follows from the last batch of each lane alone.
 
-import Glibc
+import Foundation
 import Turbidite
 
 @main
@@ -112,7 +114,9 @@ struct Lane: Sendable {
     return changes
   }
 
-  /// Sixteen bytes: a mark, the lane and the batch. A pipe takes so few in one piece.
+  /// Sixteen bytes: a mark, the lane and the batch.
+  ///
+  /// A pipe takes so few in one piece.
   private func acknowledge(_ batch: Int) {
     var record: [UInt8] = Array("ACKN".utf8)
     for shift in stride(from: 0, to: 32, by: 8) {

@@ -20,7 +20,8 @@ enum Layers {
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeSimulation": ["TurbiditeSystem"],
     "TurbiditeCLI": ["Turbidite", "ArgumentParser"],
-    "KillWriter": ["Turbidite", "Glibc"],
+    "KillWriter": ["Turbidite", "Foundation"],
+    "Demo": ["Turbidite", "Foundation", "Glibc"],
     "Tidy": ["Foundation"],
   ]
 

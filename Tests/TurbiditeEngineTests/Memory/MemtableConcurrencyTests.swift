@@ -19,7 +19,9 @@ struct MemtableConcurrencyTests {
     case scattered, ascending, descending, versions
   }
 
-  /// What a run shares. `@unchecked`: `visible` and `failures` are atomics.
+  /// What a run shares.
+  ///
+  /// `@unchecked`: `visible` and `failures` are atomics.
   final class Run: @unchecked Sendable {
     let memtable: Memtable
     let order: Order
@@ -145,7 +147,9 @@ struct MemtableConcurrencyTests {
     run.memtable.checkInvariants()
   }
 
-  /// What the tombstone test shares. `@unchecked`: both are atomics.
+  /// What the tombstone test shares.
+  ///
+  /// `@unchecked`: both are atomics.
   final class Announced: @unchecked Sendable {
     let visible = Atomic<UInt64>(0)
     let failures = Atomic<Int>(0)
