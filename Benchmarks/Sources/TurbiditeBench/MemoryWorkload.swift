@@ -30,6 +30,7 @@ func measureMemory(_ settings: Settings, _ report: inout Report) throws {
     let reading = Stopwatch()
     try readRandomly(readCount, of: count, from: store)
     let readSeconds = reading.seconds
+    try settings.note(describe(store.blocking.statistics()))
     try store.blocking.close()
 
     func add(_ name: String, _ number: Double, _ unit: String, target: Double? = nil) {
