@@ -72,7 +72,9 @@ public struct Inspection: Sendable {
   public var damage: [Damage]
 }
 
-/// Lists every file of the store at `path`, also those that nothing refers to. Blocks.
+/// Lists every file of the store at `path`, also those that nothing refers to.
+///
+/// Blocks.
 ///
 /// Writes nothing, takes no lock, and may run beside a writer.
 public func inventory(at path: String) throws(StoreError) -> [FileDescription] {
@@ -92,7 +94,9 @@ public func inventory(at path: String) throws(StoreError) -> [FileDescription] {
   }
 }
 
-/// Looks into one table, log segment or manifest, wherever it lies. Blocks.
+/// Looks into one table, log segment or manifest, wherever it lies.
+///
+/// Blocks.
 ///
 /// - Throws: ``StoreError/invalidArgument(_:)`` when it is none of these. Damage is not thrown but
 ///   listed in ``Inspection/damage``.

@@ -3,7 +3,9 @@
 // Room:    Engine/Memory.
 
 extension BTree {
-  /// Walks the tree and stops the program where a rule is broken. By the writer, or at rest.
+  /// Walks the tree and stops the program where a rule is broken.
+  ///
+  /// By the writer, or at rest.
   func checkInvariants() {
     guard let top = rootNode else { return }
     var leaves: [UInt64] = []
@@ -53,7 +55,9 @@ extension BTree {
 }
 
 extension Memtable {
-  /// Checks the tree and the range tombstones. By the writer, or at rest.
+  /// Checks the tree and the range tombstones.
+  ///
+  /// By the writer, or at rest.
   func checkInvariants() {
     checkTree()
     rangeTombstones.checkInvariants()

@@ -22,7 +22,6 @@ final class PressureGauge: Sendable {
   private let worstLevel0 = Atomic<Int>(0)
   /// Nanoseconds of delay that writers owe and have not yet slept.
   let owedNanoseconds = Atomic<UInt64>(0)
-  let current = Mutex(BackPressure.none)
 
   /// From here on writers slow down, until at `level0Stop` they wait.
   static let level0Slow = 12
@@ -53,15 +52,22 @@ extension Engine {
     if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
     if pressure.worstLevel0Count >= PressureGauge.level0Stop { try waitForCompaction() }
     // From here on commits are slowed only as far as the debt has grown.
-    let used = Double(budget.memtableByteCount) / Double(budget.memtableShare)
-    let flushShare = max(0, min(1, (used - 0.75) * 4))
     let share = max(pressure.compactionShare, flushShare)
-    let cause: BackPressure =
-      share == 0 ? .none : flushShare > pressure.compactionShare ? .flush : .compaction
-    pressure.current.withLock { $0 = cause }
     if share > 0 { slowDown(byteCount, share) }
     if let log, log.unsyncedByteCount > UInt64(Engine.unsyncedByteCount) { try syncLog() }
     try keepLogShort()
+  }
+
+  /// 0 while memtables have room, 1 when they have none.
+  private var flushShare: Double {
+    let used = Double(budget.memtableByteCount) / Double(budget.memtableShare)
+    return max(0, min(1, (used - 0.75) * 4))
+  }
+
+  /// Why writers are held back now, if they are.
+  var backPressure: BackPressure {
+    if max(pressure.compactionShare, flushShare) == 0 { return .none }
+    return flushShare > pressure.compactionShare ? .flush : .compaction
   }
 
   /// What a power loss may take, and what a recovery must write anew: bounded by this.
@@ -87,7 +93,6 @@ extension Engine {
     {
       freeze(tree)
     }
-    pressure.current.withLock { $0 = .flush }
     environment.scheduler.wait {
       budget.memtableByteCount < budget.memtableShare || !canWait
     }
@@ -95,7 +100,6 @@ extension Engine {
   }
 
   private func waitForCompaction() throws(StoreError) {
-    pressure.current.withLock { $0 = .compaction }
     environment.scheduler.wait {
       pressure.worstLevel0Count < PressureGauge.level0Stop || !canWait
     }

@@ -67,7 +67,7 @@ extension Engine {
     counts.memtableByteCount = budget.memtableByteCount
     counts.cacheByteCount = budget.cache.byteCount
     (counts.cacheHitCount, counts.cacheMissCount) = budget.cache.counters
-    counts.backPressure = pressure.current.withLock { $0 }
+    counts.backPressure = backPressure
     (counts.backgroundError, counts.poison) = health.withLock {
       ($0.backgroundError ?? $0.removalError, $0.poison)
     }
