@@ -52,6 +52,9 @@ extension SystemError {
 
   /// What was to be a directory is something else.
   package var isNotDirectory: Bool { code == ENOTDIR }
+
+  /// What was to be opened is a directory, a pipe, a device, or has no possible name.
+  package var isNoRegularFile: Bool { code == EISDIR || code == EINVAL }
 }
 
 /// What the system says of an `errno`.

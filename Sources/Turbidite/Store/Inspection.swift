@@ -74,9 +74,7 @@ public struct Inspection: Sendable {
 
 /// Lists every file of the store at `path`, also those that nothing refers to.
 ///
-/// Blocks.
-///
-/// Writes nothing, takes no lock, and may run beside a writer.
+/// Blocks. Writes nothing, takes no lock, and may run beside a writer.
 public func inventory(at path: String) throws(StoreError) -> [FileDescription] {
   let files = try Engine.inventory(try rootDirectory(path), name: path)
   return files.map { file in
@@ -98,8 +96,9 @@ public func inventory(at path: String) throws(StoreError) -> [FileDescription] {
 ///
 /// Blocks.
 ///
-/// - Throws: ``StoreError/invalidArgument(_:)`` when it is none of these. Damage is not thrown but
-///   listed in ``Inspection/damage``.
+/// - Throws: ``StoreError/invalidArgument(_:)`` when it is none of these, and
+///   ``StoreError/noStore(path:reason:)`` when there is no file. Damage is not thrown but listed in
+///   ``Inspection/damage``.
 public func inspect(
   file path: String, options: InspectionOptions = InspectionOptions()
 ) throws(StoreError) -> Inspection {
@@ -107,15 +106,25 @@ public func inspect(
   let fileSystem = try rootDirectory(directory)
   let file: any File
   do throws(SystemError) { file = try fileSystem.open(name, .read) } catch {
+    if error.isNoRegularFile { throw .invalidArgument("\(path) is no regular file") }
     throw named(error, path)
   }
-  let found = try FileInspection(file, blocks: options.blocks, entries: options.entries)
+  let found: FileInspection
+  do throws(StoreError) {
+    found = try FileInspection(
+      file, name: path, blocks: options.blocks, entries: options.entries)
+  } catch {
+    if case .unsupportedFormat(_, let version, let supported) = error {
+      throw .unsupportedFormat(file: path, found: version, supported: supported)
+    }
+    throw error
+  }
   return Inspection(
     kind: found.kind, properties: found.properties,
     sections: found.sections.map {
       Inspection.Section(title: $0.title, columns: $0.columns, rows: $0.rows)
     },
-    damage: found.damage)
+    damage: found.damage.map { Damage(file: path, offset: $0.offset, finding: $0.finding) })
 }
 
 /// The directory part of a path and its last component.

@@ -21,15 +21,16 @@ package struct FileInspection: Sendable {
   /// Looks into a file, which it recognises by its magic number.
   ///
   /// - Parameters:
+  ///   - name: what the caller calls the file, for messages.
   ///   - blocks: list the blocks, frames or edits.
   ///   - entries: list the entries.
   package init(
-    _ file: any File, blocks: Bool, entries: Bool
+    _ file: any File, name: String, blocks: Bool, entries: Bool
   ) throws(StoreError) {
     kind = ""
     let size = try file.byteCount()
     guard size >= 8 else {
-      throw .invalidArgument("\(file.path) has \(size) bytes: no file of a store is so short")
+      throw .invalidArgument("\(name) has \(size) bytes: no file of a store is so short")
     }
     let start = try file.readBuffer(at: 0, count: 8)
     let (bytes, magic) = withExtendedLifetime(start) {
@@ -42,7 +43,7 @@ package struct FileInspection: Sendable {
     } else if magic == ManifestContents.magic {
       try inspectManifest(file, blocks || entries)
     } else {
-      throw .invalidArgument("\(file.path) is no table, log segment or manifest")
+      throw .invalidArgument("\(name) is no table, log segment or manifest")
     }
     properties.append(("file bytes", "\(size)"))
   }
@@ -69,7 +70,11 @@ package struct FileInspection: Sendable {
     } catch {
       return try note(error)
     }
-    guard let header = segment.header else { return }
+    guard let header = segment.header else {
+      damage.append(
+        Damage(file: file.path, offset: 0, finding: "the file ends inside the segment's header"))
+      return
+    }
     property("store", header.store.hexadecimal)
     property("segment", header.number)
     property("previous segment", header.previousNumber)
@@ -102,9 +107,13 @@ package struct FileInspection: Sendable {
           try self.note(error)
         }
       }
-      guard let bad, !isSealed else { break }
-      damage.append(Damage(file: file.path, offset: UInt64(end), finding: bad))
-      guard let next = segment.nextFrame(behind: end) else { break }
+      if isSealed { break }
+      // Zeros end a segment, unless a frame follows them: then they stand where one was.
+      let next = segment.nextFrame(behind: end)
+      if let finding = bad ?? (next == nil ? nil : "zeros stand before a frame") {
+        damage.append(Damage(file: file.path, offset: UInt64(end), finding: finding))
+      }
+      guard let next else { break }
       start = next
     }
     property("frames", frameCount)
@@ -253,6 +262,7 @@ package struct FileInspection: Sendable {
           try group.decode(block, group: index)
           for position in 0..<group.count {
             let entry = group[position]
+            guard entries || firstKey == nil else { continue }
             let key = FileInspection.printable(group.key(entry))
             if firstKey == nil { firstKey = key }
             guard entries else { continue }

@@ -45,24 +45,31 @@ extension Engine {
         + (keyspace.isEmpty ? "" : ", keyspace \(keyspace)")
     }
     var paths = root.filter { $0 != FileNames.logDirectory && $0 != FileNames.shardsDirectory }
-    if root.contains(FileNames.logDirectory) {
-      paths += try fileSystem.listFiles(FileNames.logDirectory).map {
-        "\(FileNames.logDirectory)/\($0)"
-      }
-    }
-    if root.contains(FileNames.shardsDirectory) {
-      for shard in try fileSystem.listFiles(FileNames.shardsDirectory) {
-        let directory = "\(FileNames.shardsDirectory)/\(shard)"
-        paths += try fileSystem.listFiles(directory).map { "\(directory)/\($0)" }
-      }
+    paths += try Engine.paths(in: FileNames.logDirectory, fileSystem)
+    for directory in try Engine.paths(in: FileNames.shardsDirectory, fileSystem) {
+      paths += try Engine.paths(in: directory, fileSystem)
     }
     var files: [StoreFile] = []
-    for path in paths.sorted() {
+    for path in Set(paths).sorted() {
       if let file = try describe(path, fileSystem, newest, contents.state, tables) {
         files.append(file)
       }
     }
     return files
+  }
+
+  /// The paths in a directory; the path itself where no directory stands in its place, and none
+  /// when there is nothing.
+  private static func paths(
+    in directory: String, _ fileSystem: any FileSystem
+  ) throws(StoreError) -> [String] {
+    do throws(SystemError) {
+      return try fileSystem.list(directory).map { "\(directory)/\($0)" }
+    } catch {
+      if error.isAbsent { return [] }
+      if error.isNotDirectory { return [directory] }
+      throw StoreError(error)
+    }
   }
 
   /// Nil when the file went away meanwhile: a writer may be at work.

@@ -41,7 +41,16 @@ struct InspectCommand: Verb {
     var options = InspectionOptions()
     options.blocks = blocks
     options.entries = entries
-    let inspection = try inspect(file: path, options: options)
+    let inspection: Inspection
+    do throws(StoreError) {
+      inspection = try inspect(file: path, options: options)
+    } catch {
+      guard case .noStore(_, let reason) = error else { throw error }
+      throw CommandFailure.stated(
+        Statement(
+          status: error.exitStatus, what: "the file cannot be opened: \(reason)", place: path,
+          remedy: "check the path"))
+    }
     if global.reportFormat == .json {
       try report.write(json(inspection))
     } else {
