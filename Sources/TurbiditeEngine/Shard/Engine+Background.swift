@@ -108,12 +108,25 @@ extension Engine {
   func lookForWork(now: UInt64) {
     deleteObsolete()
     var next: UInt64?
+    var resting: [Tree] = []
     for tree in allTrees {
       let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
+      let byteCount = tree.version.active?.memtable.byteCount ?? 0
+      if restsAt <= now, byteCount >= options.memtableByteCount / 16 { resting.append(tree) }
       considerWork(tree, urgency: restsAt <= now ? .settling : .needed)
       if restsAt > now { next = min(next ?? .max, restsAt) }
     }
     if let next { jobs.wakeUp(at: next) }
+    flushAtRest(resting)
+  }
+
+  /// Flushes trees that came to rest, so that the log of a store at rest is short.
+  ///
+  /// Where a leader is at work the store does not rest, and there will be another time.
+  private func flushAtRest(_ trees: [Tree]) {
+    guard !trees.isEmpty, commits.tryLead() else { return }
+    for tree in trees { freeze(tree) }
+    handOver()
   }
 
   // MARK: - The log's floor

@@ -91,7 +91,7 @@ extension Engine {
     handOver()
   }
 
-  private func handOver() {
+  func handOver() {
     switch commits.handOver() {
     case nil: break
     case .thread(let ticket): ticket.resolve(.leads)
