@@ -24,6 +24,7 @@ let package = Package(
   name: "turbidite",
   products: [
     .library(name: "Turbidite", targets: ["Turbidite"]),
+    .library(name: "TurbiditeSimulation", targets: ["TurbiditeSimulation"]),
     .executable(name: "turbidite", targets: ["TurbiditeCLI"]),
   ],
   dependencies: [
@@ -45,6 +46,11 @@ let package = Package(
     .target(
       name: "Turbidite", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
       swiftSettings: strict),
+    // A machine that fails on request, for our tests and for those of users.
+    .target(
+      name: "TurbiditeSimulation",
+      dependencies: ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
+      swiftSettings: strict),
     .executableTarget(
       name: "TurbiditeCLI",
       dependencies: [
@@ -61,14 +67,17 @@ let package = Package(
       name: "turbidite-kill-writer", dependencies: ["Turbidite"], path: "Tools/KillWriter",
       swiftSettings: relaxed),
     .testTarget(
-      name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem"], swiftSettings: relaxed),
+      name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem", "TurbiditeSimulation"],
+      swiftSettings: relaxed),
     .testTarget(
-      name: "TurbiditeEngineTests", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
+      name: "TurbiditeEngineTests",
+      dependencies: ["TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation"],
       swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeTests",
       dependencies: [
-        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "turbidite-kill-writer",
+        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation",
+        "turbidite-kill-writer",
       ],
       swiftSettings: relaxed),
     .testTarget(

@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 /// Draws operations and applies each to a real and to a simulated disk.
@@ -104,7 +105,7 @@ struct FileSystemAgreementTests {
   func agree(seed: UInt64) throws {
     let directory = TemporaryDirectory()
     let real = try PosixFileSystem.openRoot(directory.path)
-    let memory = MemoryFileSystem()
+    let memory = SimulatedDisk()
     var agreement = Agreement(random: SeededRandom(seed: seed), systems: [real, memory])
     for step in 0..<600 {
       let results = agreement.step()
@@ -123,7 +124,7 @@ struct FileSystemAgreementTests {
   func extremes() throws {
     let directory = TemporaryDirectory()
     let systems: [any FileSystem] = [
-      try PosixFileSystem.openRoot(directory.path), MemoryFileSystem(),
+      try PosixFileSystem.openRoot(directory.path), SimulatedDisk(),
     ]
     for system in systems {
       let file = try system.open("a", .create)

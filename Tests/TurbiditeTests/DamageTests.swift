@@ -1,6 +1,7 @@
 // DamageTests — every byte of a store's files changed, every length cut, every file taken away.
 
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -25,7 +26,7 @@ struct DamageTests {
   }
 
   /// A store with tables and a log, closed in order, and what it holds.
-  private func writtenStore() throws -> (MemoryFileSystem, [Entry]) {
+  private func writtenStore() throws -> (SimulatedDisk, [Entry]) {
     let machine = SimulatedMachine(seed: 5)
     let store = try machine.open(Self.options)
     for number in 0..<60 { try store.blocking.put(Bytes("key\(number)"), Bytes("old \(number)")) }
@@ -36,18 +37,18 @@ struct DamageTests {
     let scan = try store.blocking.scan()
     while let entry = try scan.next() { entries.append(entry) }
     try store.blocking.close()
-    return (machine.fileSystem, entries)
+    return (machine.disk, entries)
   }
 
   /// Opens a copy of the disk, after `damage`, and reads everything.
   private func finding(
-    _ disk: MemoryFileSystem, _ expected: [Entry], mode: Store.Mode,
-    _ damage: (MemoryFileSystem) throws -> Void
+    _ disk: SimulatedDisk, _ expected: [Entry], mode: Store.Mode,
+    _ damage: (SimulatedDisk) throws -> Void
   ) throws -> Finding {
     let copy = disk.crashed(.processKill)
     try damage(copy)
     do throws(StoreError) {
-      let store = try SimulatedMachine(seed: 6, fileSystem: copy).open(Self.options, mode: mode)
+      let store = try SimulatedMachine(seed: 6, disk: copy).open(Self.options, mode: mode)
       defer { store.engine.abandon() }
       var entries: [Entry] = []
       let scan = try store.blocking.scan()
@@ -64,7 +65,7 @@ struct DamageTests {
     }
   }
 
-  private func files(_ disk: MemoryFileSystem) throws -> [String] {
+  private func files(_ disk: SimulatedDisk) throws -> [String] {
     var files = try disk.list("").filter { $0.hasPrefix("MANIFEST") }
     files += try disk.list("log").map { "log/\($0)" }
     files += try disk.list("shards/0000").map { "shards/0000/\($0)" }

@@ -18,7 +18,7 @@ enum Layers {
     "TurbiditeSystem": ["CTurbiditeShims"],
     "TurbiditeEngine": ["TurbiditeSystem", "CTurbiditeShims", "CLZ4", "CXXHash"],
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
-    "TurbiditeSimulation": ["TurbiditeSystem"],
+    "TurbiditeSimulation": ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeCLI": ["Turbidite", "ArgumentParser"],
     "KillWriter": ["Turbidite", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],

@@ -15,6 +15,11 @@ struct LogSegmentReader {
   let number: UInt64
   /// Nil when the header was never written: the segment was being created when the machine stopped.
   let header: LogSegmentHeader?
+  /// What is wrong with a header that is neither whole nor absent.
+  ///
+  /// The power may have failed while it was being written, so that old bytes of the disk show: that
+  /// is damage only if something in the segment had been durable.
+  let headerDamage: StoreError?
   private let buffer: OwnedBuffer
   private let coder: FrameCoder
 
@@ -34,7 +39,15 @@ struct LogSegmentReader {
         Damage(file: file.path, offset: 0, finding: "a log segment of \(size) bytes"))
     }
     buffer = try file.readBuffer(at: 0, count: Int(size))
-    header = try LogSegmentHeader.decode(buffer.view, file: file.path)
+    var damage: StoreError?
+    do throws(StoreError) {
+      header = try LogSegmentHeader.decode(buffer.view, file: file.path)
+    } catch {
+      guard case .corrupt = error, store != nil else { throw error }
+      header = nil
+      damage = error
+    }
+    headerDamage = damage
     if let header, let store, header.store != store || header.number != number {
       throw .corrupt(
         Damage(
@@ -43,7 +56,8 @@ struct LogSegmentReader {
     }
     coder = FrameCoder(
       seed: ChecksumSeed(
-        store: header?.store ?? StoreID(high: 0, low: 0), fileNumber: header?.number ?? number))
+        store: header?.store ?? store ?? StoreID(high: 0, low: 0),
+        fileNumber: header?.number ?? number))
   }
 
   /// The log position of a file offset.

@@ -1,9 +1,11 @@
 // FileOperation — one call of a file system, as a value: to count, to refuse, to compare.
 //
-// Room:    System.
+// Room:    Simulation.
+
+package import TurbiditeSystem
 
 /// What was asked of a file system, and of which file.
-package struct FileOperation: Sendable, Hashable {
+public struct FileOperation: Sendable, Hashable {
   /// The call and its arguments.
   package enum Kind: Sendable, Hashable {
     case open(OpenMode)
@@ -24,8 +26,8 @@ package struct FileOperation: Sendable, Hashable {
   }
 
   package var kind: Kind
-  /// The path given, or the one under which the file was opened.
-  package var path: String
+  /// The path given, or the one under which the file was opened; empty for the store's directory.
+  public var path: String
 
   package init(_ kind: Kind, _ path: String) {
     self.kind = kind
@@ -34,7 +36,7 @@ package struct FileOperation: Sendable, Hashable {
 
   /// Whether the call may change what a crash leaves: a crash before any other call leaves what a
   /// crash after it does.
-  package var changesDisk: Bool {
+  public var changesDisk: Bool {
     switch kind {
     case .open(let mode): mode != .read
     case .createDirectory, .rename, .remove, .syncDirectory, .write, .preallocate, .truncate,
@@ -44,8 +46,8 @@ package struct FileOperation: Sendable, Hashable {
     }
   }
 
-  /// The call's name in an error.
-  var systemName: String {
+  /// The system call's name, as in `pwrite`.
+  public var systemName: String {
     switch kind {
     case .open: "open"
     case .createDirectory: "mkdir"

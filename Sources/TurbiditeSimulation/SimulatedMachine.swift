@@ -1,0 +1,64 @@
+// SimulatedMachine — a store on a machine that fails on request.
+//
+// Room:    Simulation.
+// Source:  Deterministic simulation as in FoundationDB (Zhou et al., SIGMOD 2021, section 4).
+
+public import Turbidite
+package import TurbiditeEngine
+import TurbiditeSystem
+
+/// A machine of one processor, one disk and one clock, on which a store runs as it does on a real
+/// one, but the same way each time: background work runs between the calls of one thread, in an
+/// order drawn from the seed.
+///
+/// ```swift
+/// let machine = SimulatedMachine(seed: 1)
+/// let store = try machine.open(Store.Options(shardCount: 2))
+/// try store.blocking.put("ledger/1", "10", durability: .synced)
+/// for survivors in machine.disk.crashSurvivors() {
+///   let after = machine.crashed(.these(survivors))
+///   let found = try after.open()
+///   precondition(try found.blocking.get("ledger/1") == "10")
+/// }
+/// ```
+///
+/// Use the store's ``Turbidite/Store/blocking`` verbs, from one thread: others work, but the order
+/// is then no longer the seed's.
+public struct SimulatedMachine: Sendable {
+  /// The disk, with the store in its root.
+  public let disk: SimulatedDisk
+  /// The clock: it moves when told to, and when the store waits.
+  public let clock: SimulatedClock
+  /// What orders background work and stands for chance.
+  public let seed: UInt64
+
+  /// A machine with an empty disk, or with `disk`.
+  public init(seed: UInt64, disk: SimulatedDisk = SimulatedDisk()) {
+    self.seed = seed
+    self.disk = disk
+    clock = SimulatedClock()
+  }
+
+  /// Opens the store on the disk.
+  ///
+  /// - Throws: what ``Turbidite/Store/open(at:mode:options:)`` throws.
+  public func open(
+    _ options: Store.Options = Store.Options(), mode: Store.Mode = .openOrCreate
+  ) throws(StoreError) -> Store {
+    let random = SeededRandom(seed: seed)
+    let environment = EngineEnvironment(
+      fileSystem: disk, clock: clock, random: random,
+      scheduler: SeededScheduler(random: SeededRandom(seed: seed ^ 0x5EED), clock: clock),
+      threads: IOThreads(count: 1))
+    return try Store.open(
+      on: StoreMachine(environment: environment, processorCount: 2), name: "simulated",
+      mode: mode, options: options)
+  }
+
+  /// The machine after a crash at this moment; this one goes on unharmed.
+  ///
+  /// - Parameter seed: that of the machine after the crash; the same one when nil.
+  public func crashed(_ survival: Survival, seed: UInt64? = nil) -> SimulatedMachine {
+    SimulatedMachine(seed: seed ?? self.seed, disk: disk.crashed(survival))
+  }
+}
