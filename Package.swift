@@ -80,6 +80,10 @@ let package = Package(
         "turbidite-kill-writer",
       ],
       swiftSettings: relaxed),
+    // Knows what users know, and nothing more.
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Turbidite", "TurbiditeSimulation"],
+      swiftSettings: relaxed),
     .testTarget(
       name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),
     .testTarget(name: "TidyTests", dependencies: ["Tidy"], swiftSettings: relaxed),

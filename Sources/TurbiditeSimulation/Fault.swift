@@ -9,8 +9,8 @@
 public enum Fault: Sendable, Hashable {
   /// The call fails with this `errno`, and does nothing.
   case error(Int32)
-  /// Of a write so many bytes arrive in the cache, and then it fails with this `errno`; any other
-  /// call fails and does nothing.
+  /// Of a write so many bytes arrive in the cache, though never all, and then it fails with this
+  /// `errno`; any other call fails and does nothing.
   case partialWrite(byteCount: Int, Int32)
   /// A sync goes wrong in this way; any other call goes well.
   case syncFailure(SyncFailure)

@@ -55,7 +55,8 @@ final class SimulatedFile: File {
     try disk.perform(
       operation, content: content,
       partly: { [disk, file] byteCount throws(SystemError) in
-        let arrived = Array(content.prefix(max(0, byteCount)))
+        // What arrives whole does not fail.
+        let arrived = Array(content.prefix(max(0, min(byteCount, content.count - 1))))
         try disk.changeDisk(operation) { disk throws(DiskRefusal) in
           try disk.write(arrived, to: file, at: position)
         }
