@@ -1,7 +1,7 @@
 // MemoryDisk — the files, names and locks of the file system in memory, as one value.
 //
 // Room:    System.
-// Limits:  Directories are neither removed nor renamed, as the protocol has it.
+// Limits:  A directory that was removed is kept as a number: a crash may bring its name back.
 
 #if canImport(Glibc)
 import Glibc
@@ -146,6 +146,49 @@ struct MemoryDisk: Sendable {
     case .file:
       let (directory, name) = try parent(of: path)
       change([NameEffect(directory: directory, name: name, node: nil)])
+    }
+  }
+
+  /// Gives a file a second name.
+  mutating func link(_ source: RelativePath, to target: RelativePath) throws(MemoryDiskError) {
+    _ = try parent(of: source)
+    let to = try parent(of: target)
+    let found = try node(source)
+    if case .absent = found { throw MemoryDiskError(ENOENT) }
+    guard case .absent = try node(target) else { throw MemoryDiskError(EEXIST) }
+    guard case .file(let file) = found else { throw MemoryDiskError(EPERM) }
+    change([NameEffect(directory: to.directory, name: to.name, node: file)])
+  }
+
+  mutating func renameDirectory(
+    _ source: RelativePath, to target: RelativePath
+  ) throws(MemoryDiskError) {
+    let from = try parent(of: source)
+    let to = try parent(of: target)
+    switch try node(source) {
+    case .absent: throw MemoryDiskError(ENOENT)
+    case .file: throw MemoryDiskError(ENOTDIR)
+    case .directory(let directory):
+      guard case .absent = try node(target) else { throw MemoryDiskError(EEXIST) }
+      // A directory cannot be moved below itself.
+      if target.components.starts(with: source.components) { throw MemoryDiskError(EINVAL) }
+      change([
+        NameEffect(directory: from.directory, name: from.name, node: nil),
+        NameEffect(directory: to.directory, name: to.name, node: directory),
+      ])
+    }
+  }
+
+  mutating func removeDirectory(_ path: RelativePath) throws(MemoryDiskError) {
+    let (parent, name) = try parent(of: path)
+    switch try node(path) {
+    case .absent: throw MemoryDiskError(ENOENT)
+    case .file: throw MemoryDiskError(ENOTDIR)
+    case .directory(let directory):
+      guard directories[directory]?.current.isEmpty != false else {
+        throw MemoryDiskError(ENOTEMPTY)
+      }
+      change([NameEffect(directory: parent, name: name, node: nil)])
     }
   }
 
