@@ -167,7 +167,6 @@ struct InspectionTests {
       switch thrown {
       case nil: #expect(isNoticed, "\(kind) at \(offset)")
       case .invalidArgument: #expect(offset < 8, "\(kind) at \(offset)")
-      case .unsupportedFormat: #expect((8..<32).contains(offset), "\(kind) at \(offset)")
       case let other?: Issue.record("\(kind) at \(offset): \(other)")
       }
     }
