@@ -211,6 +211,31 @@ struct CheckpointTests {
     print("checkpoint crash: seed \(seed), \(whole.2.count) operations, \(checked) recoveries")
   }
 
+  @Test("tables that a compaction replaces while they are copied are there until they are")
+  func compactionMeanwhile() throws {
+    let (disk, other) = (MemoryFileSystem(), MemoryFileSystem())
+    let store = try open(disk)
+    var model: [Bytes: Bytes] = [:]
+    try work(store, &model, SeededRandom(seed: 7), count: 300)
+    let isDone = Mutex(false)
+    let watched = WatchedFileSystem(other) { path in
+      guard path.hasSuffix(".tsst"), !isDone.withLock({ $0 }) else { return }
+      isDone.withLock { $0 = true }
+      do {
+        try store.blocking.put("afterwards", "1")
+        try store.blocking.compact()
+        store.engine.waitUntilIdle()
+      } catch {
+        Issue.record("\(error)")
+      }
+    }
+    let report = try store.engine.checkpoint(into: "copy", of: watched)
+    #expect(isDone.withLock { $0 })
+    #expect(report.tableCount > 1)
+    let copy = try open(Subdirectory("copy", of: other), mode: .existing)
+    #expect(try contents(copy) == model)
+  }
+
   @Test("a full disk costs a clear error and leaves nothing behind")
   func full() throws {
     let (disk, other) = (MemoryFileSystem(), MemoryFileSystem())
