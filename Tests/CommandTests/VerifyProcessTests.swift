@@ -110,6 +110,22 @@ struct VerifyProcessTests {
       })
   }
 
+  @Test("inspect shows a damaged file as far as it goes, with its bytes when asked")
+  func inspectDamage() throws {
+    let table = try #require(try files("table").first)
+    try damage(table, at: 70)
+    let path = store + "/" + table
+    let found = try run(["inspect", path, "--blocks", "--entries", "--hex"])
+    #expect(found.status == 76)
+    #expect(found.text.contains("parts") && found.text.contains("separator"))
+    #expect(found.text.contains("  damaged"))
+    #expect(found.text.contains("\n00000040  "))
+    #expect(found.text.contains("key\\x1b"))
+    #expect(!found.output.contains(0x1b))
+    let plain = try run(["inspect", path])
+    #expect(!plain.text.contains("\n00000040  "))
+  }
+
   @Test("a copy without permission to write verifies, and nothing in it changes")
   func readOnly() throws {
     let outcome = try shell(

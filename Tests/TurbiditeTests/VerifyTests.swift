@@ -278,6 +278,29 @@ struct VerifyTests {
     #expect(found.damage.contains { $0.file == largest && $0.offset == filter })
   }
 
+  @Test("each bad frame is damage of its own, as long as it is, and no note")
+  func frames() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open(Self.options)
+    for number in 0..<12 { try store.blocking.put(Bytes("key\(number)"), "value") }
+    try store.blocking.close()
+    let disk = machine.fileSystem
+    let path = "log/" + (try #require(try disk.list("log").last))
+    var frames: [LogFrame] = []
+    let segment = try LogSegmentReader(try disk.open(path, .read), number: 0, store: nil)
+    _ = try segment.walk { frames.append($0) }
+    #expect(frames.count == 13)
+    for index in [2, 7, 8] { try disk.corrupt(path, at: frames[index].offset + 41, xor: 4) }
+    let found = try verify(disk, deep: false)
+    #expect(found.notes.isEmpty)
+    #expect(found.damage.map(\.file) == [path, path])
+    #expect(found.damage.map(\.offset) == [2, 7].map { UInt64(frames[$0].offset) })
+    #expect(
+      found.damage.map(\.byteCount) == [
+        UInt64(frames[2].byteCount), UInt64(frames[7].byteCount + frames[8].byteCount),
+      ])
+  }
+
   @Test("a table of another shard's keys is found by a deep look")
   func otherShard() throws {
     let disk = try writtenStore()

@@ -90,8 +90,7 @@ extension StoreVerifier {
         try tell(StoreFinding(.damage, place.path, "\(error)", keys: place.keys), report)
       default:
         guard let failure = error.finding(at: 0, of: file) else { throw error }
-        let probe = try TableProbe(
-          file, identity: place.identity, expecting: expecting, failure: failure)
+        let probe = try TableProbe(file, identity: place.identity, failure: failure)
         for finding in probe.findings {
           try tell(
             StoreFinding(
