@@ -125,6 +125,11 @@ final class LogWriter: @unchecked Sendable {
   /// The number of the segment that the last frame went to.
   var currentSegment: UInt64 { leading.number }
 
+  /// The segment that further frames go to, and where its last frame ends; nil when none is open.
+  var openSegment: (number: UInt64, byteCount: UInt64)? {
+    leading.file == nil ? nil : (leading.number, leading.offset)
+  }
+
   /// Appends one frame that holds `batches`, and hands it to the operating system.
   ///
   /// - Returns: whether a new segment was begun for it.
