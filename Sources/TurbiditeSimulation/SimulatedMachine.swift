@@ -68,6 +68,18 @@ public struct SimulatedMachine: Sendable {
       mode: mode, options: options)
   }
 
+  /// What is to be said of the store's files: see ``Turbidite/verify(storeAt:deep:_:)``.
+  ///
+  /// No crash damages a store, so that a ``Turbidite/Verification/Finding/Severity/damage`` here is
+  /// a bug of the store, unless the test damaged the disk.
+  public func verify(deep: Bool = true) throws(StoreError) -> [Verification.Finding] {
+    var findings: [Verification.Finding] = []
+    _ = try Turbidite.verify(disk, name: "simulated", deep: deep) { event throws(StoreError) in
+      if case .finding(let finding) = event { findings.append(finding) }
+    }
+    return findings
+  }
+
   /// The machine after a crash at this moment; this one goes on unharmed.
   ///
   /// - Parameter seed: that of the machine after the crash; the same one when nil.

@@ -123,6 +123,7 @@ struct CrashExplorer {
       try recover(disk, boundary.model, powerFailed, &figures)
       if powerFailed, secondCrashInterval > 0, hash % UInt64(secondCrashInterval) == 0 {
         try crashAgain(disk, boundary.model, hash, &figures)
+        if boundary.model.wasCreated { try verify(SimulatedMachine(seed: seed, disk: disk)) }
       }
     } catch {
       figures.violations.append(
@@ -144,6 +145,14 @@ struct CrashExplorer {
     figures.recoveries += 1
     guard again == found else {
       throw Violation(description: "a second recovery finds other contents than the first")
+    }
+    try verify(machine)
+  }
+
+  /// A crash damages nothing: neither before a recovery nor after it.
+  private func verify(_ machine: SimulatedMachine) throws {
+    for finding in try machine.verify() where finding.severity == .damage {
+      throw Violation(description: "verification: \(finding)")
     }
   }
 

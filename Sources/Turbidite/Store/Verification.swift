@@ -3,7 +3,7 @@
 // Room:    Turbidite/Store. Opens nothing for writing.
 
 internal import TurbiditeEngine
-internal import TurbiditeSystem
+package import TurbiditeSystem
 
 /// What a verification found, and how far it went.
 public struct Verification: Sendable, Hashable {
@@ -107,7 +107,15 @@ public func verify(
   storeAt path: String, deep: Bool = false,
   _ report: (VerificationEvent) throws(StoreError) -> Void = { _ throws(StoreError) in }
 ) throws(StoreError) -> Verification {
-  var verifier = StoreVerifier(try rootDirectory(path), name: path, isDeep: deep)
+  try verify(try rootDirectory(path), name: path, deep: deep, report)
+}
+
+/// Verifies the store in the root of a file system.
+package func verify(
+  _ fileSystem: any FileSystem, name: String, deep: Bool,
+  _ report: (VerificationEvent) throws(StoreError) -> Void
+) throws(StoreError) -> Verification {
+  var verifier = StoreVerifier(fileSystem, name: name, isDeep: deep)
   let count = try verifier.run { event throws(StoreError) in
     switch event {
     case .finding(let finding): try report(.finding(Verification.Finding(finding)))
