@@ -112,13 +112,22 @@ struct ErrorSweep {
     try client.look()
     try client.run(.reopen)
     client.abandon()
-    // Once more, so that what the last opening left behind in the background is gone.
-    try client.open()
-    for key in 0..<16 { try client.run(.put(key)) }
-    client.abandon()
-    for finding in try client.machine.verify()
-    where finding.severity == .damage || finding.file.hasSuffix(".tsst") {
-      throw Violation(description: "verification: \(finding)")
+    // A table that was being written when a life ended is left over, and the next life removes it:
+    // no number is used twice, so that a leak is a table left over by two lives.
+    var leftOver: Set<String> = []
+    for life in 0..<3 {
+      try client.open()
+      for key in 0..<16 { try client.run(.put(key)) }
+      client.abandon()
+      let findings = try client.machine.verify()
+      if let damage = findings.first(where: { $0.severity == .damage }) {
+        throw Violation(description: "verification: \(damage)")
+      }
+      let tables = Set(findings.map(\.file).filter { $0.hasSuffix(".tsst") })
+      if life > 0, let leak = tables.intersection(leftOver).first {
+        throw Violation(description: "\(leak) is never removed")
+      }
+      leftOver = tables
     }
     return refusals
   }
