@@ -357,6 +357,20 @@ struct CheckpointTests {
     #expect(try store.blocking.get("mine") == nil)
   }
 
+  @Test("the asynchronous verb does the same")
+  func asynchronous() async throws {
+    let scratch = ScratchDirectory()
+    let store = try await Store.open(at: scratch.file("store"))
+    try await store.put("a", "1")
+    let report = try await store.checkpoint(into: scratch.file("copy"))
+    #expect(report.fileCount == 1)
+    try await store.put("a", "2")
+    let copy = try await Store.open(at: scratch.file("copy"), mode: .existing)
+    #expect(try await copy.get("a") == "1")
+    try await copy.close()
+    try await store.close()
+  }
+
   @Test("a path that cannot be made is refused before anything is touched")
   func paths() throws {
     let scratch = ScratchDirectory()

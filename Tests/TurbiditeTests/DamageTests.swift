@@ -147,18 +147,7 @@ struct DamageTests {
     for file in try files(disk) where !file.hasPrefix("shards") {
       // The version lies behind the magic number in every file, and the checksum covers it.
       let found = try finding(disk, expected, mode: .existing) {
-        var bytes = try #require($0.contents(file))
-        bytes.store(UInt32(2), at: 8)
-        let checksumOffset = file.hasPrefix("log") ? 88 : 56
-        let checksum = bytes.withView { view in
-          let seed = ChecksumSeed(
-            store: StoreID(
-              high: view.load(24, as: UInt64.self), low: view.load(32, as: UInt64.self)),
-            fileNumber: view.load(40, as: UInt64.self))
-          return view.slice(0, checksumOffset).hash(seed: seed.at(0))
-        }
-        bytes.store(checksum, at: checksumOffset)
-        try $0.setContents(file, bytes)
+        try $0.setFormatVersion(2, of: file)
       }
       guard case .error(.unsupportedFormat(file, 2, 1)) = found else {
         Issue.record("\(file): \(found)")
@@ -167,5 +156,23 @@ struct DamageTests {
       #expect(
         StoreError.unsupportedFormat(file: file, found: 2, supported: 1).exitStatus == 78)
     }
+  }
+}
+
+extension MemoryFileSystem {
+  /// Makes the header of a manifest or log segment one of another version, whole by its checksum.
+  func setFormatVersion(_ version: UInt32, of file: String) throws {
+    var bytes = try #require(contents(file))
+    bytes.store(version, at: 8)
+    let checksumOffset = file.hasPrefix("log") ? 88 : 56
+    let checksum = bytes.withView { view in
+      let seed = ChecksumSeed(
+        store: StoreID(
+          high: view.load(24, as: UInt64.self), low: view.load(32, as: UInt64.self)),
+        fileNumber: view.load(40, as: UInt64.self))
+      return view.slice(0, checksumOffset).hash(seed: seed.at(0))
+    }
+    bytes.store(checksum, at: checksumOffset)
+    try setContents(file, bytes)
   }
 }

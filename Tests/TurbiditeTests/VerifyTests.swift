@@ -301,6 +301,115 @@ struct VerifyTests {
       ])
   }
 
+  /// Gives the store a newer manifest, whole in itself, that states something else.
+  private func restate(
+    _ disk: MemoryFileSystem, _ change: (inout ManifestState) -> Void
+  ) throws {
+    let name = try #require(try disk.list("").last { $0.hasPrefix("MANIFEST") })
+    let contents = try ManifestContents(try disk.open(name, .read))
+    var state = contents.state
+    change(&state)
+    _ = try ManifestLog(
+      fileSystem: disk, store: contents.store, number: contents.number + 1, state: state)
+    try disk.remove(name)
+  }
+
+  @Test("what the manifest states of tables and sequence numbers is held against them")
+  func contradictions() throws {
+    let disk = try writtenStore()
+    let count = disk.crashed(.processKill)
+    var path = ""
+    try restate(count) { state in
+      let tree = TreeID(keyspace: 0, shard: 1)
+      let table = state.trees[tree]?.levels.joined().first
+      path = FileNames.table(shard: 1, table?.fileNumber ?? 0)
+      for level in state.trees[tree]?.levels.indices ?? 0..<0 {
+        for index in state.trees[tree]?.levels[level].indices ?? 0..<0
+        where state.trees[tree]?.levels[level][index] == table {
+          state.trees[tree]?.levels[level][index].summary.entryCount += 1
+        }
+      }
+    }
+    for deep in [false, true] {
+      let found = try verify(count, deep: deep)
+      #expect(found.damage.map(\.file) == [path])
+      #expect(found.damage.first?.text.contains("counts and bounds") == true)
+    }
+    let sequence = disk.crashed(.processKill)
+    try restate(sequence) { $0.lastSequence = 3 }
+    let found = try verify(sequence, deep: false)
+    #expect(!found.damage.isEmpty)
+    #expect(found.damage.allSatisfy { $0.text.contains("sequence number") })
+  }
+
+  @Test("a log entry of a keyspace that was never made is found by a deep look")
+  func unknownKeyspace() throws {
+    let machine = SimulatedMachine(seed: 12)
+    let store = try machine.open(Self.options)
+    let other = try store.blocking.createKeyspace("other")
+    try store.blocking.put("a", "1", in: other)
+    try store.blocking.close()
+    #expect(try verify(machine.fileSystem).findings.isEmpty)
+    try restate(machine.fileSystem) { state in
+      state.keyspaces[1] = nil
+      state.nextKeyspaceID = 1
+    }
+    let found = try verify(machine.fileSystem)
+    #expect(found.damage.count == 1)
+    #expect(found.damage.first?.file.hasPrefix("log/") == true)
+    #expect(found.damage.first?.text.contains("keyspace 1") == true)
+  }
+
+  @Test("behind a damaged edit every table is still looked at, and none is called missing")
+  func partialManifest() throws {
+    let disk = try writtenStore()
+    // Each table is named by an edit, and the last ones replaced some: the state before them names
+    // tables that are gone.
+    let store = try SimulatedMachine(seed: 6, fileSystem: disk).open(Self.options)
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let tables = try files(disk).filter { $0.hasPrefix("shards") }
+    let manifest = try #require(try files(disk).first)
+    var offsets: [Int] = []
+    _ = try ManifestContents(try disk.open(manifest, .read)) { offsets.append($0.offset) }
+    try #require(offsets.count > 2)
+    for offset in offsets.dropLast() {
+      let copy = disk.crashed(.processKill)
+      try copy.corrupt(manifest, at: offset + 24, xor: 1)
+      let found = try verify(copy)
+      #expect(found.damage.map(\.file) == [manifest], "\(offset): \(found.damage)")
+      #expect(found.damage.first?.offset == UInt64(offset))
+      #expect(found.count.tableCount == tables.count)
+      try copy.corrupt(tables[0], at: 66, xor: 1)
+      #expect(try verify(copy).damage.contains { $0.file == tables[0] && $0.offset == 64 })
+    }
+  }
+
+  @Test("beside a writer only what stays is damage", arguments: ["log", "MANIFEST"])
+  func secondLook(_ kind: String) throws {
+    let disk = try writtenStore()
+    let file = try #require(try files(disk).first { $0.hasPrefix(kind) })
+    // A frame, or an edit, that is half-written at the first looks and whole later.
+    let offset = kind == "log" ? 100 : 70
+    try disk.corrupt(file, at: offset, xor: 1)
+    let writer = try disk.open("LOCK", .readWrite)
+    #expect(try writer.tryLock(.exclusive, from: 0, to: 1))
+    #expect(try verify(disk).damage.contains { $0.file == file })
+    let looks = Mutex(0)
+    disk.beforeOperation = { [unowned disk] operation, _ throws(SystemError) in
+      guard operation.path == file, case .open = operation.kind else { return }
+      let look = looks.withLock { looks in
+        looks += 1
+        return looks
+      }
+      if look == 4 { try disk.corrupt(file, at: offset, xor: 1) }
+    }
+    let found = try verify(disk)
+    #expect(found.findings.isEmpty, "\(found.findings)")
+    withExtendedLifetime(writer) {}
+  }
+
   @Test("a table of another shard's keys is found by a deep look")
   func otherShard() throws {
     let disk = try writtenStore()
@@ -348,6 +457,32 @@ struct VerifyTests {
     #expect(found.damage.isEmpty)
     #expect(found.notes.count == 1)
     #expect(found.notes.first?.file == segment)
+
+    // The next writer begins a segment that supersedes the tail: nothing is left to say.
+    let reopened = try SimulatedMachine(seed: 8, fileSystem: machine.fileSystem).open(Self.options)
+    try reopened.blocking.put("late", "1")
+    reopened.engine.abandon()
+    let after = try verify(machine.fileSystem)
+    #expect(after.findings.isEmpty, "\(after.findings)")
+  }
+
+  @Test("what a later segment supersedes is no finding")
+  func superseded() throws {
+    let machine = SimulatedMachine(seed: 8)
+    let store = try machine.open(Self.options)
+    try store.blocking.put("a", "1", durability: .synced)
+    let segment = "log/" + (try #require(try machine.fileSystem.list("log").last))
+    let synced = try #require(machine.fileSystem.contents(segment)?.lastIndex { $0 != 0 })
+    for number in 0..<10 { try store.blocking.put(Bytes("key\(number)"), "value") }
+    store.engine.abandon()
+    let reopened = try SimulatedMachine(seed: 8, fileSystem: machine.fileSystem).open(Self.options)
+    try reopened.blocking.put("late", "1", durability: .synced)
+    reopened.engine.abandon()
+    #expect(try machine.fileSystem.list("log").count > 1)
+    // The frames behind the first sync were written anew elsewhere.
+    try machine.fileSystem.corrupt(segment, at: synced + 60, xor: 1)
+    let found = try verify(machine.fileSystem)
+    #expect(found.findings.isEmpty, "\(found.findings)")
   }
 
   @Test("nothing is ever written, to a whole store or to a damaged one")
@@ -397,6 +532,15 @@ struct VerifyTests {
         Issue.record("\(error)")
         return
       }
+    }
+    let disk = try writtenStore()
+    let manifest = try #require(try files(disk).first)
+    try disk.setFormatVersion(2, of: manifest)
+    do throws(StoreError) {
+      _ = try verify(disk)
+      Issue.record("a manifest of version 2 was read")
+    } catch {
+      #expect(error == .unsupportedFormat(file: manifest, found: 2, supported: 1))
     }
   }
 

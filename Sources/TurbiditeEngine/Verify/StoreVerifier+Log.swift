@@ -64,7 +64,7 @@ extension StoreVerifier {
       // A long log must not keep a signal waiting.
       try report(.progress(count))
     }
-    guard let state = found.state, let store = found.store else {
+    guard found.isWhole, let state = found.state, let store = found.store else {
       return (survey, survey.findings + standingAlone(survey))
     }
     var failure: Damage?
@@ -83,7 +83,7 @@ extension StoreVerifier {
       let isDamage = failure != nil && stretch.position < survey.synced
       findings.append(finding(stretch, isDamage: isDamage))
     }
-    if let failure, !found.isWhole || !explains(findings, failure) {
+    if let failure, !explains(findings, failure) {
       findings.append(
         StoreFinding(.damage, failure.file, at: failure.offset, failure.finding))
     }
@@ -106,9 +106,11 @@ extension StoreVerifier {
         : "a tail that was being written, which opening the store cuts off: \(stretch.text)")
   }
 
-  /// Without a manifest only a good frame behind a bad stretch proves that it was not a tail.
+  /// Without the whole manifest only a good frame behind a bad stretch proves it was no tail.
   private func standingAlone(_ survey: LogSurvey) -> [StoreFinding] {
-    survey.stretches.map { finding($0, isDamage: $0.isFollowed) }
+    survey.stretches.filter { $0.position < survey.limit(of: $0.segmentIndex) }.map {
+      finding($0, isDamage: $0.isFollowed)
+    }
   }
 
   // MARK: - One segment

@@ -82,10 +82,11 @@ extension StoreVerifier {
     case .manifest:
       return isLive || path == found.path ? nil : "a superseded manifest; \(rest)"
     case .logSegment(let number):
+      // An earlier floor than the true one still holds: it only grows.
       guard let state = found.state, !isLive, number < state.logFloor else { return nil }
       return "a segment of which all is in tables; \(rest)"
     case .table:
-      if found.state == nil || isLive || tables.contains(path) { return nil }
+      if !found.isWhole || isLive || tables.contains(path) { return nil }
       return "a table that no edit names; \(rest)"
     }
   }

@@ -7,8 +7,8 @@ import TurbiditeSystem
 
 extension StoreVerifier {
   mutating func verifyTables(_ found: FoundManifest, _ report: Report) throws(StoreError) {
-    guard let state = found.state, let store = found.store else {
-      return try verifyTablesAlone(report)
+    guard found.isWhole, let state = found.state, let store = found.store else {
+      return try verifyTablesAlone(found, report)
     }
     for (tree, tables) in state.trees.sorted(by: { $0.key < $1.key }) {
       for table in tables.levels.joined() {
@@ -23,14 +23,26 @@ extension StoreVerifier {
     }
   }
 
-  /// Without a state every table in the directory may be the store's, and speaks for itself.
-  private mutating func verifyTablesAlone(_ report: Report) throws(StoreError) {
+  /// Without the whole manifest every table in the directory may be the store's, and speaks for
+  /// itself; what an edit before the damage says of it still holds, as tables never change.
+  private mutating func verifyTablesAlone(
+    _ found: FoundManifest, _ report: Report
+  ) throws(StoreError) {
+    var known: [String: (tree: TreeID, table: TableMetadata)] = [:]
+    found.state?.forEachTable { tree, _, table in
+      known[FileNames.table(shard: tree.shard, table.fileNumber)] = (tree, table)
+    }
     for shard in try directory(FileNames.shardsDirectory) ?? [] {
       let parent = "\(FileNames.shardsDirectory)/\(shard)"
       for name in try directory(parent) ?? [] {
         let path = "\(parent)/\(name)"
         guard case .table = FileNames.kind(of: path) else { continue }
-        try verify(TablePlace(path: path, keyspaceName: ""), nil, report)
+        let entry = known[path]
+        try verify(
+          TablePlace(
+            path: path, table: entry?.table,
+            keyspaceName: entry.map { found.keyspaceName($0.tree.keyspace) } ?? ""),
+          nil, report)
       }
     }
   }
