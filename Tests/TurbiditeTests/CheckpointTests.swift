@@ -126,6 +126,111 @@ struct CheckpointTests {
     #expect(try files(after, below: "copy0") == copied)
   }
 
+  @Test(
+    "a checkpoint from outside equals the store, open, killed and closed, and only reads it",
+    arguments: [UInt64(1), 2, 3])
+  func standing(_ seed: UInt64) throws {
+    let random = SeededRandom(seed: seed)
+    let disk = MemoryFileSystem()
+    try disk.createDirectory("store")
+    try disk.syncDirectory("")
+    let source = Subdirectory("store", of: disk)
+    var store = try open(source, seed: seed)
+    var model: [Bytes: Bytes] = [:]
+    for round in 0..<6 {
+      try work(store, &model, random, count: 60)
+      if round == 2 { store.engine.abandon() }
+      if round == 4 { try store.blocking.close() }
+      let writes = Mutex<[FileOperation]>([])
+      disk.beforeOperation = { operation, _ throws(SystemError) in
+        let isOurs = operation.path.hasPrefix("store")
+        if case .link = operation.kind { return }
+        if operation.changesDisk, isOurs { writes.withLock { $0.append(operation) } }
+      }
+      let name = "copy\(round)"
+      _ = try Engine.checkpoint(of: source, named: "memory", into: name, of: disk)
+      disk.beforeOperation = nil
+      #expect(writes.withLock { $0 } == [], "seed \(seed), \(name)")
+      let after = disk.crashed(.nothingUnsynced)
+      let copy = try open(Subdirectory(name, of: after), seed: seed, mode: .existing)
+      #expect(try contents(copy) == model, "seed \(seed), \(name)")
+      var expected = model
+      try work(copy, &expected, random, count: 30)
+      #expect(try contents(copy) == expected, "seed \(seed), \(name)")
+      if round == 2 || round == 4 { store = try open(source, seed: seed) }
+    }
+    store.engine.abandon()
+  }
+
+  @Test("a crash during a checkpoint from outside leaves it whole or absent")
+  func crashStanding() throws {
+    func run(_ stop: Int?) throws -> (MemoryFileSystem, [Bytes: Bytes], [Int]) {
+      let disk = MemoryFileSystem()
+      try disk.createDirectory("store")
+      try disk.syncDirectory("")
+      let store = try open(Subdirectory("store", of: disk), seed: 4)
+      var model: [Bytes: Bytes] = [:]
+      try work(store, &model, SeededRandom(seed: 4), count: 80)
+      let changes = Mutex<[Int]>([])
+      disk.beforeOperation = { operation, index throws(SystemError) in
+        if operation.changesDisk { changes.withLock { $0.append(index) } }
+        if let stop, index >= stop {
+          throw SystemError(operation: "crash", path: operation.path, code: EIO)
+        }
+      }
+      do throws(StoreError) {
+        _ = try Engine.checkpoint(
+          of: Subdirectory("store", of: disk), named: "memory", into: "copy", of: disk)
+        #expect(stop == nil)
+      } catch {
+        #expect(stop != nil, "\(error)")
+      }
+      store.engine.abandon()
+      disk.beforeOperation = nil
+      return (disk, model, changes.withLock { $0 })
+    }
+    let stops = try run(nil).2
+    for stop in stops {
+      let (disk, model, _) = try run(stop)
+      for survival in [Survival.nothingUnsynced, .processKill, .random(UInt64(stop))] {
+        let after = disk.crashed(survival)
+        guard try after.list("").contains("copy") else { continue }
+        let copy = try open(Subdirectory("copy", of: after), seed: 4, mode: .existing)
+        #expect(try contents(copy) == model, "operation \(stop), \(survival)")
+        copy.engine.abandon()
+      }
+    }
+    #expect(stops.count > 15)
+  }
+
+  @Test("keyspaces that are created while a checkpoint reads are a reason to look again")
+  func keyspacesMeanwhile() throws {
+    let (disk, other) = (MemoryFileSystem(), MemoryFileSystem())
+    let store = try open(disk)
+    try store.blocking.put("a", "1")
+    let opens = Mutex(0)
+    // Between the manifest and the log a keyspace appears, and an entry of it in the log.
+    let source = WatchedFileSystem(
+      disk,
+      onList: { path in
+        guard path == "log",
+          opens.withLock({
+            $0 += 1; return $0
+          }) == 1
+        else { return }
+        do {
+          let keyspace = try store.blocking.createKeyspace("late")
+          try store.blocking.put("b", "2", in: keyspace)
+        } catch {
+          Issue.record("\(error)")
+        }
+      })
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: other)
+    #expect(opens.withLock { $0 } > 1)
+    let copy = try open(Subdirectory("copy", of: other), mode: .existing)
+    #expect(try copy.blocking.get("b", in: copy.blocking.keyspace("late")) == "2")
+  }
+
   @Test("a checkpoint on another disk is a copy")
   func otherDisk() throws {
     let (disk, other) = (MemoryFileSystem(), MemoryFileSystem())
@@ -335,10 +440,14 @@ struct CheckpointTests {
       while !acknowledged.withLock({ $0.allSatisfy { $0 == -2 } }) { usleep(1000) }
     }
     while acknowledged.withLock({ $0.min() ?? 0 }) < 200 { usleep(1000) }
-    for round in 0..<6 {
+    for round in 0..<8 {
       let before = acknowledged.withLock { $0 }
       let path = scratch.file("copy\(round)")
-      let report = try store.blocking.checkpoint(into: path)
+      // By the process that has it open, and as another one would.
+      let report =
+        round % 2 == 0
+        ? try store.blocking.checkpoint(into: path)
+        : try Turbidite.checkpoint(storeAt: scratch.file("store"), into: path)
       let after = tried.withLock { $0 }
       #expect(report.fileCount > 0)
       let copy = try Store.Blocking.open(at: path, mode: .existing, options: options)
