@@ -3,10 +3,10 @@
 import Foundation
 import Synchronization
 import Testing
-import TurbiditeEngine
 import TurbiditeSystem
 
 @testable import Turbidite
+@testable import TurbiditeEngine
 
 #if canImport(Glibc)
 import Glibc
@@ -26,7 +26,8 @@ struct CheckpointTests {
   }
 
   private func open(
-    _ fileSystem: any FileSystem, seed: UInt64 = 1, mode: Store.Mode = .openOrCreate
+    _ fileSystem: any FileSystem, seed: UInt64 = 1, mode: Store.Mode = .openOrCreate,
+    options: Store.Options = Self.options
   ) throws(StoreError) -> Store {
     let clock = ManualClock()
     let environment = EngineEnvironment(
@@ -35,7 +36,7 @@ struct CheckpointTests {
       threads: IOThreads(count: 1))
     return try Store.open(
       on: StoreMachine(environment: environment, processorCount: 2), name: "memory", mode: mode,
-      options: Self.options)
+      options: options)
   }
 
   private func contents(_ store: Store) throws -> [Bytes: Bytes] {
@@ -160,6 +161,38 @@ struct CheckpointTests {
       if round == 2 || round == 4 { store = try open(source, seed: seed) }
     }
     store.engine.abandon()
+  }
+
+  @Test("a checkpoint from outside does not grow with the store's open segment")
+  func openSegment() throws {
+    let disk = MemoryFileSystem()
+    try disk.createDirectory("store")
+    let source = Subdirectory("store", of: disk)
+    let store = try open(source)
+    try store.blocking.put("a", "1", durability: .synced)
+    // Its edit says that all of the log so far is durable, so that nothing but its growth speaks
+    // against a link to the segment.
+    _ = try store.blocking.createKeyspace("other")
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: disk)
+    try store.blocking.put("b", "2", durability: .synced)
+    let copy = try open(Subdirectory("copy", of: disk), mode: .existing)
+    #expect(try contents(copy) == ["a": "1"])
+  }
+
+  @Test("what was not durable in the store is durable in a checkpoint from outside")
+  func unsynced() throws {
+    let disk = MemoryFileSystem()
+    try disk.createDirectory("store")
+    try disk.syncDirectory("")
+    let source = Subdirectory("store", of: disk)
+    let store = try open(source)
+    try store.blocking.put("a", "1")
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: disk)
+    let after = disk.crashed(.nothingUnsynced)
+    let copy = try open(Subdirectory("copy", of: after), mode: .existing)
+    #expect(try contents(copy) == ["a": "1"])
+    let original = try open(Subdirectory("store", of: after), mode: .existing)
+    #expect(try contents(original).isEmpty)
   }
 
   @Test("a crash during a checkpoint from outside leaves it whole or absent")

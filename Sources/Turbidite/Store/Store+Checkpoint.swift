@@ -59,17 +59,17 @@ extension Store {
 
 /// Makes a checkpoint of the store at `storePath`, which another process may be writing, or none.
 ///
-/// The checkpoint holds what a reader would find now: every commit that has returned in any process,
-/// whatever its durability, and no part of one that has not. Nothing in the store's directory is
-/// written, so that a store on a read-only disk will do; a writer goes on meanwhile, and deletes no
-/// file before the checkpoint has it. For the rest see ``Store/Blocking/checkpoint(into:)``, which
-/// is for a store that this program has open. Of the log, what is not known to be durable is copied
-/// rather than linked.
+/// The checkpoint holds what a reader would find now: every commit that has returned in any
+/// process, whatever its durability, and no part of one that has not. Nothing in the store's
+/// directory is written, so that a store on a read-only disk will do; a writer goes on meanwhile,
+/// and deletes no file before the checkpoint has it. For the rest see
+/// ``Store/Blocking/checkpoint(into:)``, which is for a store that this program has open. Of the
+/// log, what is not known to be durable is copied rather than linked.
 ///
 /// Blocks.
 ///
-/// - Throws: as that method, and ``StoreError/corrupt(_:)`` when the manifest or the log is damaged.
-///   The tables are not looked into: ``verify(storeAt:deep:_:)`` does.
+/// - Throws: as that method, and ``StoreError/corrupt(_:)`` when the manifest or the log is
+///   damaged. The tables are not looked into: ``verify(storeAt:deep:_:)`` does.
 @discardableResult
 public func checkpoint(
   storeAt storePath: String, into path: String
