@@ -8,6 +8,7 @@ import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
+@testable import TurbiditeEngine
 
 #if canImport(Glibc)
 import Glibc
@@ -27,7 +28,8 @@ struct CheckpointTests {
   }
 
   private func open(
-    _ fileSystem: any FileSystem, seed: UInt64 = 1, mode: Store.Mode = .openOrCreate
+    _ fileSystem: any FileSystem, seed: UInt64 = 1, mode: Store.Mode = .openOrCreate,
+    options: Store.Options = Self.options
   ) throws(StoreError) -> Store {
     let clock = SimulatedClock()
     let environment = EngineEnvironment(
@@ -36,7 +38,7 @@ struct CheckpointTests {
       threads: IOThreads(count: 1))
     return try Store.open(
       on: StoreMachine(environment: environment, processorCount: 2), name: "memory", mode: mode,
-      options: Self.options)
+      options: options)
   }
 
   private func contents(_ store: Store) throws -> [Bytes: Bytes] {
@@ -124,6 +126,143 @@ struct CheckpointTests {
     try work(reopened, &model, random, count: 60)
     try reopened.blocking.close()
     #expect(try files(after, below: "copy0") == copied)
+  }
+
+  @Test(
+    "a checkpoint from outside equals the store, open, killed and closed, and only reads it",
+    arguments: [UInt64(1), 2, 3])
+  func standing(_ seed: UInt64) throws {
+    let random = SeededRandom(seed: seed)
+    let disk = SimulatedDisk()
+    try disk.createDirectory("store")
+    try disk.syncDirectory("")
+    let source = Subdirectory("store", of: disk)
+    var store = try open(source, seed: seed)
+    var model: [Bytes: Bytes] = [:]
+    for round in 0..<6 {
+      try work(store, &model, random, count: 60)
+      if round == 2 { store.engine.abandon() }
+      if round == 4 { try store.blocking.close() }
+      let writes = Mutex<[FileOperation]>([])
+      disk.beforeOperation = { operation, _ throws(SystemError) in
+        let isOurs = operation.path.hasPrefix("store")
+        if case .link = operation.kind { return }
+        if operation.changesDisk, isOurs { writes.withLock { $0.append(operation) } }
+      }
+      let name = "copy\(round)"
+      _ = try Engine.checkpoint(of: source, named: "memory", into: name, of: disk)
+      disk.beforeOperation = nil
+      #expect(writes.withLock { $0 } == [], "seed \(seed), \(name)")
+      let after = disk.crashed(.nothingUnsynced)
+      let copy = try open(Subdirectory(name, of: after), seed: seed, mode: .existing)
+      #expect(try contents(copy) == model, "seed \(seed), \(name)")
+      var expected = model
+      try work(copy, &expected, random, count: 30)
+      #expect(try contents(copy) == expected, "seed \(seed), \(name)")
+      if round == 2 || round == 4 { store = try open(source, seed: seed) }
+    }
+    store.engine.abandon()
+  }
+
+  @Test("a checkpoint from outside does not grow with the store's open segment")
+  func openSegment() throws {
+    let disk = SimulatedDisk()
+    try disk.createDirectory("store")
+    let source = Subdirectory("store", of: disk)
+    let store = try open(source)
+    try store.blocking.put("a", "1", durability: .synced)
+    // Its edit says that all of the log so far is durable, so that nothing but its growth speaks
+    // against a link to the segment.
+    _ = try store.blocking.createKeyspace("other")
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: disk)
+    try store.blocking.put("b", "2", durability: .synced)
+    let copy = try open(Subdirectory("copy", of: disk), mode: .existing)
+    #expect(try contents(copy) == ["a": "1"])
+  }
+
+  @Test("what was not durable in the store is durable in a checkpoint from outside")
+  func unsynced() throws {
+    let disk = SimulatedDisk()
+    try disk.createDirectory("store")
+    try disk.syncDirectory("")
+    let source = Subdirectory("store", of: disk)
+    let store = try open(source)
+    try store.blocking.put("a", "1")
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: disk)
+    let after = disk.crashed(.nothingUnsynced)
+    let copy = try open(Subdirectory("copy", of: after), mode: .existing)
+    #expect(try contents(copy) == ["a": "1"])
+    let original = try open(Subdirectory("store", of: after), mode: .existing)
+    #expect(try contents(original).isEmpty)
+  }
+
+  @Test("a crash during a checkpoint from outside leaves it whole or absent")
+  func crashStanding() throws {
+    func run(_ stop: Int?) throws -> (SimulatedDisk, [Bytes: Bytes], [Int]) {
+      let disk = SimulatedDisk()
+      try disk.createDirectory("store")
+      try disk.syncDirectory("")
+      let store = try open(Subdirectory("store", of: disk), seed: 4)
+      var model: [Bytes: Bytes] = [:]
+      try work(store, &model, SeededRandom(seed: 4), count: 80)
+      let changes = Mutex<[Int]>([])
+      disk.beforeOperation = { operation, index throws(SystemError) in
+        if operation.changesDisk { changes.withLock { $0.append(index) } }
+        if let stop, index >= stop {
+          throw SystemError(operation: "crash", path: operation.path, code: EIO)
+        }
+      }
+      do throws(StoreError) {
+        _ = try Engine.checkpoint(
+          of: Subdirectory("store", of: disk), named: "memory", into: "copy", of: disk)
+        #expect(stop == nil)
+      } catch {
+        #expect(stop != nil, "\(error)")
+      }
+      store.engine.abandon()
+      disk.beforeOperation = nil
+      return (disk, model, changes.withLock { $0 })
+    }
+    let stops = try run(nil).2
+    for stop in stops {
+      let (disk, model, _) = try run(stop)
+      for survival in [Survival.nothingUnsynced, .processKill, .random(UInt64(stop))] {
+        let after = disk.crashed(survival)
+        guard try after.list("").contains("copy") else { continue }
+        let copy = try open(Subdirectory("copy", of: after), seed: 4, mode: .existing)
+        #expect(try contents(copy) == model, "operation \(stop), \(survival)")
+        copy.engine.abandon()
+      }
+    }
+    #expect(stops.count > 15)
+  }
+
+  @Test("keyspaces that are created while a checkpoint reads are a reason to look again")
+  func keyspacesMeanwhile() throws {
+    let (disk, other) = (SimulatedDisk(), SimulatedDisk())
+    let store = try open(disk)
+    try store.blocking.put("a", "1")
+    let opens = Mutex(0)
+    // Between the manifest and the log a keyspace appears, and an entry of it in the log.
+    let source = WatchedFileSystem(
+      disk,
+      onList: { path in
+        guard path == "log",
+          opens.withLock({
+            $0 += 1; return $0
+          }) == 1
+        else { return }
+        do {
+          let keyspace = try store.blocking.createKeyspace("late")
+          try store.blocking.put("b", "2", in: keyspace)
+        } catch {
+          Issue.record("\(error)")
+        }
+      })
+    _ = try Engine.checkpoint(of: source, named: "memory", into: "copy", of: other)
+    #expect(opens.withLock { $0 } > 1)
+    let copy = try open(Subdirectory("copy", of: other), mode: .existing)
+    #expect(try copy.blocking.get("b", in: copy.blocking.keyspace("late")) == "2")
   }
 
   @Test("a checkpoint on another disk is a copy")
@@ -335,10 +474,14 @@ struct CheckpointTests {
       while !acknowledged.withLock({ $0.allSatisfy { $0 == -2 } }) { usleep(1000) }
     }
     while acknowledged.withLock({ $0.min() ?? 0 }) < 200 { usleep(1000) }
-    for round in 0..<6 {
+    for round in 0..<8 {
       let before = acknowledged.withLock { $0 }
       let path = scratch.file("copy\(round)")
-      let report = try store.blocking.checkpoint(into: path)
+      // By the process that has it open, and as another one would.
+      let report =
+        round % 2 == 0
+        ? try store.blocking.checkpoint(into: path)
+        : try Turbidite.checkpoint(storeAt: scratch.file("store"), into: path)
       let after = tried.withLock { $0 }
       #expect(report.fileCount > 0)
       let copy = try Store.Blocking.open(at: path, mode: .existing, options: options)

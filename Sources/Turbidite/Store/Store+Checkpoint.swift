@@ -42,19 +42,9 @@ extension Store.Blocking {
   ///   power loss may take it.
   @discardableResult
   public func checkpoint(into path: String) throws(StoreError) -> Checkpoint {
-    let (directory, name) = try targetDirectory(path)
-    let parent = try rootDirectory(directory)
-    let report: CheckpointReport
-    do throws(StoreError) {
-      report = try store.engine.checkpoint(into: name, of: parent)
-    } catch {
-      if case .storeExists(name) = error { throw .storeExists(path: path) }
-      throw error
+    try makeCheckpoint(at: path) { name, parent throws(StoreError) in
+      try store.engine.checkpoint(into: name, of: parent)
     }
-    return Checkpoint(
-      fileCount: report.tableCount + report.segmentCount,
-      linkedByteCount: report.linkedByteCount, copiedByteCount: report.copiedByteCount,
-      lastSequence: report.lastSequence)
   }
 }
 
@@ -65,6 +55,45 @@ extension Store {
   public func checkpoint(into path: String) async throws(StoreError) -> Checkpoint {
     try await run { blocking throws(StoreError) in try blocking.checkpoint(into: path) }
   }
+}
+
+/// Makes a checkpoint of the store at `storePath`, which another process may be writing, or none.
+///
+/// The checkpoint holds what a reader would find now: every commit that has returned in any
+/// process, whatever its durability, and no part of one that has not. Nothing in the store's
+/// directory is written, so that a store on a read-only disk will do; a writer goes on meanwhile,
+/// and deletes no file before the checkpoint has it. For the rest see
+/// ``Store/Blocking/checkpoint(into:)``, which is for a store that this program has open. Of the
+/// log, what is not known to be durable is copied rather than linked.
+///
+/// Blocks.
+///
+/// - Throws: as that method, and ``StoreError/corrupt(_:)`` when the manifest or the log is
+///   damaged. The tables are not looked into: ``verify(storeAt:deep:_:)`` does.
+@discardableResult
+public func checkpoint(
+  storeAt storePath: String, into path: String
+) throws(StoreError) -> Checkpoint {
+  let fileSystem = try rootDirectory(storePath)
+  return try makeCheckpoint(at: path) { name, parent throws(StoreError) in
+    try Engine.checkpoint(of: fileSystem, named: storePath, into: name, of: parent)
+  }
+}
+
+private func makeCheckpoint(
+  at path: String, _ body: (String, any FileSystem) throws(StoreError) -> CheckpointReport
+) throws(StoreError) -> Checkpoint {
+  let (directory, name) = try targetDirectory(path)
+  let parent = try rootDirectory(directory)
+  let report: CheckpointReport
+  do throws(StoreError) { report = try body(name, parent) } catch {
+    if case .storeExists(name) = error { throw .storeExists(path: path) }
+    throw error
+  }
+  return Checkpoint(
+    fileCount: report.tableCount + report.segmentCount,
+    linkedByteCount: report.linkedByteCount, copiedByteCount: report.copiedByteCount,
+    lastSequence: report.lastSequence)
 }
 
 /// The parent of a directory that is to be made, and its name there.

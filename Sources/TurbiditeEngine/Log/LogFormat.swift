@@ -69,11 +69,15 @@ struct LogSegmentHeader: Equatable {
     try requireReadable(
       file, version: header.load(8, as: UInt32.self), supported: Self.version,
       requiredFeatures: header.load(12, as: UInt32.self))
+    let (base, synced) = (header.load(56, as: UInt64.self), header.load(64, as: UInt64.self))
+    guard base < Limits.counter, synced < Limits.counter else {
+      throw damaged("the segment begins at log position \(base), durable through \(synced)")
+    }
     return LogSegmentHeader(
       store: store, number: number,
       previousNumber: header.load(48, as: UInt64.self),
-      basePosition: header.load(56, as: UInt64.self),
-      syncedPosition: header.load(64, as: UInt64.self),
+      basePosition: base,
+      syncedPosition: synced,
       lastSequence: header.load(72, as: UInt64.self))
   }
 }

@@ -113,7 +113,9 @@ struct ManifestContents {
         } catch {
           throw damage(offset, error.finding)
         }
-        guard isSnapshot == isFirst, isFirst || editNumber == state.editNumber + 1 else {
+        guard editNumber < Limits.counter, isSnapshot == isFirst,
+          isFirst || editNumber == state.editNumber + 1
+        else {
           throw damage(offset, "record \(editNumber) follows record \(state.editNumber)")
         }
         state.editNumber = editNumber

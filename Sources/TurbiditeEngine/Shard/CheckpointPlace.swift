@@ -96,7 +96,7 @@ struct CheckpointPlace {
   /// Removes everything but LOCK.
   ///
   /// - Throws: before anything is removed when a file is there that no checkpoint makes.
-  private func clear() throws(StoreError) {
+  func clear() throws(StoreError) {
     var files: [String] = []
     var directories: [String] = []
     for name in try fileSystem.listFiles("") where name != FileNames.lock {

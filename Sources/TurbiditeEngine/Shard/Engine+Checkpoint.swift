@@ -7,17 +7,6 @@
 
 package import TurbiditeSystem
 
-/// What a checkpoint consists of.
-package struct CheckpointReport: Sendable, Hashable {
-  package var tableCount = 0
-  package var segmentCount = 0
-  /// Bytes that the two stores share.
-  package var linkedByteCount: UInt64 = 0
-  package var copiedByteCount: UInt64 = 0
-  /// The last write that the checkpoint holds.
-  package var lastSequence: UInt64 = 0
-}
-
 /// One moment of a store, and what keeps its files in place.
 private struct CheckpointMoment {
   var state: ManifestState
@@ -42,127 +31,60 @@ extension Engine {
   ) throws(StoreError) -> CheckpointReport {
     try requireWritable()
     let place = try CheckpointPlace(name, in: parent)
-    var report = CheckpointReport()
+    var builder = CheckpointBuilder(source: environment.fileSystem, place: place)
     do throws(StoreError) {
-      try fill(place, &report)
+      try fill(&builder)
     } catch {
       place.abandon()
       throw error
     }
-    do throws(StoreError) { try place.publish() } catch {
-      // When the sync of the name failed the checkpoint stands under that name, in doubt.
-      if case .durabilityLost = error { throw error }
-      place.abandon()
-      throw error
-    }
-    return report
+    try builder.publish()
+    return builder.report
   }
 
-  private func fill(
-    _ place: CheckpointPlace, _ report: inout CheckpointReport
-  ) throws(StoreError) {
-    let directoryCount = UInt32(shardCount)
-    try place.makeDirectories(shardCount: directoryCount)
+  private func fill(_ builder: inout CheckpointBuilder) throws(StoreError) {
+    try builder.place.makeDirectories(shardCount: UInt32(shardCount))
     // Most of what must be synced is synced while commits go on.
     try syncLog()
     var moment = try exclusively { () throws(StoreError) -> CheckpointMoment in
       try requireWritable()
       try syncLog()
       return try manifest.withGate(environment.scheduler) { held throws(StoreError) in
-        try self.moment(held.state, place, &report)
+        try self.moment(held.state, &builder)
       }
     }
     defer { withExtendedLifetime(moment.versions) {} }
     for (path, file, byteCount) in moment.unlinked {
-      try copy(file, byteCount: byteCount, to: path, in: place.fileSystem, &report)
+      try builder.copy(file, byteCount: byteCount, to: path)
     }
-    try linkTables(of: moment.state, place, &report)
-    try place.syncDirectories(shardCount: directoryCount)
-    let number = manifest.nextNumber()
-    moment.state.nextFileNumber = max(moment.state.nextFileNumber, number + 1)
-    _ = try ManifestLog(
-      fileSystem: place.fileSystem, store: store, number: number, state: moment.state)
-    report.lastSequence = moment.state.lastSequence
+    moment.state.nextFileNumber = manifest.upcomingNumber
+    try builder.finish(moment.state, store: store, manifest: manifest.nextNumber())
   }
 
   /// Takes the store as it is: by the leader, under the manifest gate, with a synced log.
   private func moment(
-    _ current: ManifestState, _ place: CheckpointPlace, _ report: inout CheckpointReport
+    _ current: ManifestState, _ builder: inout CheckpointBuilder
   ) throws(StoreError) -> CheckpointMoment {
     guard let log else { throw .readOnly }
     var state = current
     state.lastSequence = max(state.lastSequence, visibleSequence)
     state.syncedPosition = max(state.syncedPosition, log.syncedPosition)
-    state.nextFileNumber = manifest.upcomingNumber
     assert(log.syncedPosition == log.position)
     var moment = CheckpointMoment(
       state: state, versions: allTrees.map(\.version), unlinked: [])
     let open = log.openSegment
     for number in log.segmentNumbers where number >= state.logFloor {
       let path = FileNames.logSegment(number)
-      report.segmentCount += 1
+      builder.report.segmentCount += 1
       if let open, open.number == number {
         // It goes on growing, and with it a link to it would.
         let file = try environment.fileSystem.openFile(path, .read)
         moment.unlinked.append((path, file, open.byteCount))
-      } else if try !link(path, place.fileSystem, &report) {
+      } else if try !builder.link(path) {
         let file = try environment.fileSystem.openFile(path, .read)
         moment.unlinked.append((path, file, try file.byteCount()))
       }
     }
     return moment
-  }
-
-  private func linkTables(
-    of state: ManifestState, _ place: CheckpointPlace, _ report: inout CheckpointReport
-  ) throws(StoreError) {
-    for (tree, tables) in state.trees.sorted(by: { $0.key < $1.key }) {
-      for table in tables.levels.joined() {
-        let path = FileNames.table(shard: tree.shard, table.fileNumber)
-        report.tableCount += 1
-        if try link(path, place.fileSystem, &report) { continue }
-        let file = try environment.fileSystem.openFile(path, .read)
-        try copy(
-          file, byteCount: table.summary.byteCount, to: path, in: place.fileSystem, &report)
-      }
-    }
-  }
-
-  /// Links a file of the store into the checkpoint.
-  ///
-  /// - Returns: false when the disk cannot do so, and the file must be copied.
-  private func link(
-    _ path: String, _ target: any FileSystem, _ report: inout CheckpointReport
-  ) throws(StoreError) -> Bool {
-    do throws(SystemError) {
-      try environment.fileSystem.link(path, to: path, in: target)
-      report.linkedByteCount += try target.open(path, .read).size()
-      return true
-    } catch {
-      if error.asksForCopy { return false }
-      throw StoreError(error)
-    }
-  }
-
-  /// Copies the first bytes of a file, durably.
-  private func copy(
-    _ source: any File, byteCount: UInt64, to path: String, in target: any FileSystem,
-    _ report: inout CheckpointReport
-  ) throws(StoreError) {
-    let file = try target.openFile(path, .create)
-    var offset: UInt64 = 0
-    while offset < byteCount {
-      let count = Int(min(byteCount - offset, 1 << 20))
-      let buffer = try source.readBuffer(at: offset, count: count)
-      do throws(SystemError) {
-        try file.write(buffer.view.span, at: offset)
-      } catch {
-        throw StoreError(error)
-      }
-      withExtendedLifetime(buffer) {}
-      offset += UInt64(count)
-    }
-    try file.syncBytes()
-    report.copiedByteCount += byteCount
   }
 }

@@ -13,8 +13,10 @@ struct CheckpointCommand: Verb {
       On one disk the two share their tables by hard links, so that it takes no room and hardly \
       any time; onto another disk everything is copied. The checkpoint can be opened, verified, \
       written and copied away like any store; neither ever changes the other. It appears whole or \
-      not at all. The store is opened for writing, so no other process may have it open so: a \
-      program makes checkpoints of its own live store with Store.checkpoint(into:).
+      not at all. The store itself is only read, and another process may be writing it: the \
+      checkpoint holds every commit that had returned there. A signal is answered when the \
+      checkpoint is whole; a second one ends the command at once and leaves .NAME.checkpoint \
+      beside it, which the next attempt clears.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -22,9 +24,7 @@ struct CheckpointCommand: Verb {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let checkpoint = try withStore(at: directory, mode: .existing) { store in
-      try store.blocking.checkpoint(into: into)
-    }
+    let checkpoint = try Turbidite.checkpoint(storeAt: directory, into: into)
     if global.reportFormat == .json {
       let report = Report(global)
       try report.write(
