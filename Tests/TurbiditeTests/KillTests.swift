@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
