@@ -80,6 +80,7 @@ struct CheckpointBuilder {
     try place.syncDirectories(shardCount: state.slots?.shardCount ?? 0)
     var state = state
     state.nextFileNumber = max(state.nextFileNumber, number + 1)
+    try state.requireRoom(behind: state.syncedPosition)
     _ = try ManifestLog(
       fileSystem: place.fileSystem, store: store, number: number, state: state)
     report.lastSequence = state.lastSequence
