@@ -91,7 +91,9 @@ let package = Package(
     // Replays the fuzzers' corpus; Tools/fuzz builds the same entries for libFuzzer.
     .testTarget(
       name: "FuzzerTests",
-      dependencies: ["TurbiditeCLI", "Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
+      dependencies: [
+        "TurbiditeCLI", "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation",
+      ],
       path: "Fuzzers", exclude: ["Corpus", "Harness"], swiftSettings: relaxed),
     .testTarget(name: "TidyTests", dependencies: ["Tidy"], swiftSettings: relaxed),
   ],

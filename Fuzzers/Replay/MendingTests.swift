@@ -1,6 +1,7 @@
 // MendingTests — what the mutator mends, the engine reads: else fuzzing would end at checksums.
 
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -112,7 +113,7 @@ struct MendingTests {
       }
       if let place { archive.members[index].bytes[place] ^= 0x20 }
     }
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     for directory in ["log", "shards", "shards/0000"] { try disk.createDirectory(directory) }
     try disk.setContents("LOCK", [])
     for file in archive.mended() { try disk.setContents(file.path, file.bytes) }

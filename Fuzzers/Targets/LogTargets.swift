@@ -3,6 +3,7 @@
 // Room:    Fuzzers.
 // Format:  FORMAT.md section 4.
 
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -68,8 +69,11 @@ enum LogTargets {
       do throws(DecodingFailure) {
         while let (entry, sequence) = try reader.next() {
           if isCarried {
+            let shard = entry.carriedShard ?? 0
+            require(shard < Limits.shardCount, "a carried entry's shard cannot be")
             batch.appendCarried(
-              sequence: sequence, entry.kind, keyspace: entry.keyspace, entry.key, entry.value)
+              sequence: sequence, shard: shard, entry.kind, keyspace: entry.keyspace, entry.key,
+              entry.value)
           } else {
             batch.append(entry.kind, keyspace: entry.keyspace, entry.key, entry.value)
           }

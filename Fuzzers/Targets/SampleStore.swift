@@ -2,6 +2,7 @@
 //
 // Room:    Fuzzers.
 
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -10,7 +11,7 @@ import TurbiditeSystem
 /// A store with a table, a log and two keyspaces, on a disk in memory.
 struct SampleStore: Sendable {
   /// The store as a killed process leaves it.
-  let disk: MemoryFileSystem
+  let disk: SimulatedDisk
   /// The last segment of its log.
   let lastSegment: FileIdentity
   /// The paths of its files.
@@ -25,7 +26,7 @@ struct SampleStore: Sendable {
   }()
 
   private init() throws(StoreError) {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     let store = try StoreTargets.open(disk, .create)
     for number in 0..<40 {
       try store.blocking.put(Bytes("key\(10 + number)"), Bytes("value \(number)"))

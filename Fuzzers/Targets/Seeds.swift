@@ -2,6 +2,7 @@
 //
 // Room:    Fuzzers. `Tools/fuzz --seeds` writes them; they are the same each time.
 
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import TurbiditeCLI
@@ -36,7 +37,10 @@ private enum Seeds {
     case .lz4: return lz4()
     case .inspect:
       return try sample.files(.log).map(\.bytes) + [writtenLog(compressed: true)]
-        + tables().prefix(2) + sample.files(.manifest).map { ManifestForm.compacted($0.bytes) }
+        + tables().prefix(2)
+        + sample.files(.manifest).map {
+          Mending.manifest(ManifestForm.compacted($0.bytes), as: nil)
+        }
     case .store: return archives()
     case .tsv: return texts(.tsv)
     case .ndjson: return texts(.ndjson)
@@ -60,7 +64,7 @@ private enum Seeds {
         Array(value.utf8).withView { value in
           if carried {
             batch.appendCarried(
-              sequence: UInt64(number * 100 + 1), kind, keyspace: keyspace, key, value)
+              sequence: UInt64(number * 100 + 1), shard: 0, kind, keyspace: keyspace, key, value)
           } else {
             batch.append(kind, keyspace: keyspace, key, value)
           }
@@ -144,7 +148,7 @@ private enum Seeds {
   private static func table(
     _ count: Int, _ options: TableOptions, hasRanges: Bool
   ) throws(StoreError) -> [UInt8] {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     do throws(SystemError) {
       let writer = TableWriter(
         file: try disk.open("table", .create),

@@ -2,6 +2,7 @@
 //
 // Room:    Fuzzers.
 
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -26,10 +27,12 @@ enum StoreTargets {
     }
   }
 
-  /// Makes the files of an archive, lists and inspects them, and opens the store twice.
+  /// Makes the files of an archive, lists and verifies them, and opens the store twice.
+  ///
+  /// What a deep verification lets pass must open, and answer without contradiction.
   static func store(_ input: [UInt8]) {
     guard let archive = StoreArchive(decoding: input) else { return }
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     tolerating { () throws(StoreError) in
       do throws(SystemError) {
         for directory in ["log", "shards", "shards/0000"] { try disk.createDirectory(directory) }
@@ -40,7 +43,16 @@ enum StoreTargets {
         for file in archive.mended() { try disk.setContents(file.path, file.bytes) }
       } catch { throw StoreError(error) }
       tolerating { () throws(StoreError) in _ = try Engine.inventory(disk, name: "memory") }
-      try openTwice(disk, tablesAreOurs: false)
+      var isSound = false
+      tolerating { () throws(StoreError) in isSound = try isClean(disk) }
+      do throws(StoreError) {
+        try openTwice(disk, tablesAreOurs: isSound)
+      } catch {
+        if case .corrupt = error, isSound {
+          require(false, "a store that was verified is called damaged: \(error)")
+        }
+        throw error
+      }
     }
   }
 
@@ -50,7 +62,7 @@ enum StoreTargets {
   /// Tables that are not ours may contradict themselves under good checksums, such as a filter that
   /// denies a key: then answers may differ from each other, but none may trap.
   static func openTwice(
-    _ disk: MemoryFileSystem, tablesAreOurs: Bool
+    _ disk: SimulatedDisk, tablesAreOurs: Bool
   ) throws(StoreError) {
     tolerating { () throws(StoreError) in
       let store = try open(disk.crashed(.processKill), .readOnly)
@@ -84,6 +96,25 @@ enum StoreTargets {
       "a store that was closed opens with other contents")
   }
 
+  /// Verifies the store on `disk`, with every block; whether nothing is damaged.
+  private static func isClean(_ disk: SimulatedDisk) throws(StoreError) -> Bool {
+    var counts = (damage: 0, note: 0)
+    do throws(StoreError) {
+      let result = try verify(disk, name: "memory", deep: true) { event throws(StoreError) in
+        guard case .finding(let finding) = event else { return }
+        if finding.severity == .damage { counts.damage += 1 } else { counts.note += 1 }
+        require(!finding.finding.isEmpty && !finding.file.isEmpty, "a finding without a place")
+      }
+      require(
+        result.damageCount == counts.damage && result.noteCount == counts.note,
+        "other findings are counted than were told")
+      return result.isClean
+    } catch {
+      if case .corrupt = error { require(false, "damage ends a verification: \(error)") }
+      throw error
+    }
+  }
+
   private static func contents(_ store: Store, reverse: Bool) throws(StoreError) -> [Entry] {
     var entries: [Entry] = []
     let scan = try store.blocking.scan(reverse: reverse)
@@ -97,8 +128,8 @@ enum StoreTargets {
   }
 
   /// Opens a store whose background work runs on the caller's thread.
-  static func open(_ disk: MemoryFileSystem, _ mode: Store.Mode) throws(StoreError) -> Store {
-    let clock = ManualClock()
+  static func open(_ disk: SimulatedDisk, _ mode: Store.Mode) throws(StoreError) -> Store {
+    let clock = SimulatedClock()
     let environment = EngineEnvironment(
       fileSystem: disk, clock: clock, random: SeededRandom(seed: 1),
       scheduler: SeededScheduler(random: SeededRandom(seed: 2), clock: clock), threads: threads)
@@ -116,7 +147,7 @@ enum StoreTargets {
 /// A file in memory with these bytes.
 func lone(_ bytes: [UInt8], as path: String) throws(StoreError) -> any File {
   do throws(SystemError) {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     var directory = ""
     for part in path.split(separator: "/").dropLast() {
       directory += directory.isEmpty ? String(part) : "/\(part)"
