@@ -27,7 +27,8 @@ enum StoreTargets {
     }
   }
 
-  /// Makes the files of an archive, lists and verifies them, and opens the store twice.
+  /// Makes the files of an archive, lists, verifies and copies them, and opens the store
+  /// twice.
   ///
   /// What a deep verification lets pass must open, and answer without contradiction.
   static func store(_ input: [UInt8]) {
@@ -45,6 +46,10 @@ enum StoreTargets {
       tolerating { () throws(StoreError) in _ = try Engine.inventory(disk, name: "memory") }
       var isSound = false
       tolerating { () throws(StoreError) in isSound = try isClean(disk) }
+      tolerating { () throws(StoreError) in
+        _ = try Engine.checkpoint(
+          of: disk.copy(), named: "memory", into: "copy", of: SimulatedDisk())
+      }
       do throws(StoreError) {
         try openTwice(disk, tablesAreOurs: isSound)
       } catch {
