@@ -88,6 +88,13 @@ let package = Package(
       swiftSettings: relaxed),
     .testTarget(
       name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),
+    // Replays the fuzzers' corpus; Tools/fuzz builds the same entries for libFuzzer.
+    .testTarget(
+      name: "FuzzerTests",
+      dependencies: [
+        "TurbiditeCLI", "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation",
+      ],
+      path: "Fuzzers", exclude: ["Corpus", "Harness"], swiftSettings: relaxed),
     .testTarget(name: "TidyTests", dependencies: ["Tidy"], swiftSettings: relaxed),
   ],
   swiftLanguageModes: [.v6]

@@ -265,6 +265,30 @@ struct CheckpointTests {
     #expect(try copy.blocking.get("b", in: copy.blocking.keyspace("late")) == "2")
   }
 
+  @Test("a table that is missing is damage, also where files cannot be linked")
+  func missingTable() throws {
+    for isSameDisk in [true, false] {
+      let machine = SimulatedMachine(seed: 3)
+      let store = try machine.open(Store.Options(shardCount: 1))
+      try store.blocking.put("a", "1")
+      try store.blocking.flush()
+      try store.blocking.close()
+      let table = try #require(try machine.disk.list("shards/0000").first)
+      try machine.disk.remove("shards/0000/\(table)")
+      let parent = isSameDisk ? machine.disk : SimulatedDisk()
+      do throws(StoreError) {
+        _ = try Engine.checkpoint(of: machine.disk, named: "store", into: "copy", of: parent)
+        Issue.record("a checkpoint was made")
+      } catch {
+        guard case .corrupt(let damage) = error else {
+          Issue.record("\(error)")
+          continue
+        }
+        #expect(damage.file == "shards/0000/\(table)")
+      }
+    }
+  }
+
   @Test("a checkpoint on another disk is a copy")
   func otherDisk() throws {
     let (disk, other) = (SimulatedDisk(), SimulatedDisk())

@@ -132,4 +132,51 @@ struct ForgedNumberTests {
     #expect(try verifier.run { _ throws(StoreError) in }.damageCount == 0)
     _ = try Engine.checkpoint(of: disk, named: "memory", into: "copy", of: SimulatedDisk())
   }
+
+  /// What a writer would go on from, and then write a number that no reader accepts.
+  @Test(
+    "near the end of the range: the store is read, and not opened for writing",
+    arguments: [1 << 61, 1 << 62 - 2, 1 << 62 - 1] as [UInt64])
+  func exhausted(_ number: UInt64) throws {
+    let changes: [(Comment, (SimulatedDisk) throws -> Void)] = [
+      ("edit number", { try restate($0) { $0.editNumber = number } }),
+      ("synced position", { try restate($0) { $0.syncedPosition = number } }),
+      ("next file", { try restate($0) { $0.nextFileNumber = number } }),
+      ("name of a segment", { try $0.setContents("log/\(number).tlog.new", [1]) }),
+      ("name of a table", { try $0.setContents("shards/0000/\(number).tsst", [1]) }),
+      ("name of a manifest", { try $0.setContents("MANIFEST-\(number).new", [1]) }),
+    ]
+    for (name, change) in changes {
+      let disk = try writtenStore()
+      try change(disk)
+      let before = disk.durableHash
+      do throws(StoreError) {
+        let store = try SimulatedMachine(seed: 6, disk: disk).open(mode: .existing)
+        store.engine.abandon()
+        Issue.record("\(name): it opened")
+      } catch {
+        guard case .resourceExhausted = error else {
+          // A log that ends below what was durable has lost its end.
+          if case .corrupt = error, name == "synced position" { continue }
+          Issue.record("\(name): \(error)")
+          continue
+        }
+      }
+      #expect(disk.durableHash == before, "\(name): a refused opening wrote")
+      let store = try SimulatedMachine(seed: 6, disk: disk).open(mode: .readOnly)
+      #expect(try store.blocking.get("a") == "1", name)
+      store.engine.abandon()
+      // A checkpoint is made of what the manifest names, and of that it makes one that opens.
+      let copies = SimulatedDisk()
+      do throws(StoreError) {
+        _ = try Engine.checkpoint(of: disk, named: "memory", into: "copy", of: copies)
+      } catch {
+        guard case .resourceExhausted = error else {
+          Issue.record("\(name): \(error)")
+          continue
+        }
+        #expect(try copies.list("").isEmpty, name)
+      }
+    }
+  }
 }

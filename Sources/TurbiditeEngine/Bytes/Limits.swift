@@ -29,4 +29,7 @@ enum Limits {
   /// Log positions, file numbers and edit numbers stay below: a store that writes 1 GB a second
   /// gets there in 146 years, and sums of a few of them do not overflow.
   static let counter: UInt64 = 1 << 62
+  /// A store with such a number below `counter` is read, but not opened for writing: the other half
+  /// is more than one opening can use up, so that nothing need be checked while it writes.
+  static let counterWhenOpened: UInt64 = counter / 2
 }

@@ -62,6 +62,19 @@ struct ManifestState: Hashable, Sendable {
     return edit
   }
 
+  /// Refuses a store whose numbers are so far used up that a writer could state one that no reader
+  /// accepts.
+  ///
+  /// - Parameter logEnd: the log position at which a writer would go on.
+  func requireRoom(behind logEnd: UInt64) throws(StoreError) {
+    let limit = Limits.counterWhenOpened
+    if nextFileNumber >= limit { throw .resourceExhausted("file numbers") }
+    if editNumber >= limit { throw .resourceExhausted("numbers of the manifest's edits") }
+    if max(logEnd, logFloorPosition, syncedPosition) >= limit {
+      throw .resourceExhausted("log positions")
+    }
+  }
+
   /// Makes the change that `edit` describes.
   ///
   /// - Throws: a rule of the format that it breaks; the state is then of no use.

@@ -38,8 +38,22 @@ struct CheckpointBuilder {
       return true
     } catch {
       if error.asksForCopy { return false }
-      throw StoreError(error)
+      throw failure(error, path)
     }
+  }
+
+  /// Opens a file of the store for copying.
+  func openSource(_ path: String) throws(StoreError) -> any File {
+    do throws(SystemError) { return try source.open(path, .read) } catch {
+      throw failure(error, path)
+    }
+  }
+
+  /// A file that the store's state names and its directory has not is damage, as to an opening.
+  private func failure(_ error: SystemError, _ path: String) -> StoreError {
+    error.isAbsent
+      ? .corrupt(Damage(file: path, offset: 0, finding: "the file is missing"))
+      : StoreError(error)
   }
 
   /// Copies the first bytes of a file, durably.
@@ -73,13 +87,14 @@ struct CheckpointBuilder {
         let path = FileNames.table(shard: tree.shard, table.fileNumber)
         report.tableCount += 1
         if try link(path) { continue }
-        let file = try source.openFile(path, .read)
+        let file = try openSource(path)
         try copy(file, byteCount: table.summary.byteCount, to: path)
       }
     }
     try place.syncDirectories(shardCount: state.slots?.shardCount ?? 0)
     var state = state
     state.nextFileNumber = max(state.nextFileNumber, number + 1)
+    try state.requireRoom(behind: state.syncedPosition)
     _ = try ManifestLog(
       fileSystem: place.fileSystem, store: store, number: number, state: state)
     report.lastSequence = state.lastSequence

@@ -201,6 +201,7 @@ private struct Opener {
     // A number that any file bears is taken, whatever the manifest says: an edit that was lost may
     // have given it out (RocksDB issues 7607 and 7621).
     state.nextFileNumber = max(state.nextFileNumber, files.largestNumber + 1)
+    try state.requireRoom(behind: log.endPosition)
     // The log position may not fall behind what the manifest knows to have been durable.
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
     let writer = LogWriter(

@@ -78,7 +78,7 @@ extension Engine {
       let byteCount =
         UInt64(LogSegmentHeader.byteCount) + (part.endPosition - part.basePosition)
       try builder.copy(
-        try builder.source.openFile(path, .read), byteCount: byteCount, to: path)
+        try builder.openSource(path), byteCount: byteCount, to: path)
     }
     state.lastSequence = max(state.lastSequence, found.log.lastSequence)
     state.syncedPosition = max(state.syncedPosition, found.log.endPosition)

@@ -14,6 +14,7 @@
 /// Invariants, checked by `init`:
 /// 1. `1 <= entryCount`, and each entry has at least four bytes among the keys.
 /// 2. Header, keys, restart points and values lie in the payload in this order and fill it.
+/// 3. The first restart point is that of the first entry, at the first byte of keys and of values.
 final class Block: Sendable {
   /// The file's path and the block's offset in it, for findings.
   let path: String
@@ -45,6 +46,10 @@ final class Block: Sendable {
     let valuesStart = keysEnd + restarts * TableFormat.restartByteCount
     guard entries > 0, entries * 4 <= keys, valuesStart <= bytes.count else {
       throw bad("a data block of \(bytes.count) bytes cannot hold \(entries) entries")
+    }
+    // Lookups in small blocks begin at the first entry, cursors at its restart point.
+    guard bytes.load(keysEnd, as: UInt64.self) == 0 else {
+      throw bad("the first restart point is not at the first entry")
     }
     guard base <= Tag.maximumSequence else { throw bad("base sequence \(base) is over the limit") }
     self.path = path

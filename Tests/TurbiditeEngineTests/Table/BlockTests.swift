@@ -53,6 +53,24 @@ struct BlockTests {
     return true
   }
 
+  @Test("entries that do not begin at the first byte of keys and values are damage")
+  func firstRestartPoint() throws {
+    let payload = Self.payload(
+      ["a", "b", "c"].map {
+        ModelEntry(
+          key: Array($0.utf8), tag: Tag(sequence: 5, kind: .value), value: Array("value".utf8))
+      })
+    let keysEnd =
+      TableFormat.blockHeaderByteCount + Int(payload.withView { $0.load(4, as: UInt32.self) })
+    _ = try Self.block(payload)
+    // A scan would begin where the restart point says, and a lookup at the first byte.
+    for place in [keysEnd, keysEnd + 4] {
+      var changed = payload
+      changed[place] = 5
+      #expect(throws: StoreError.self, "byte \(place)") { try Self.block(changed) }
+    }
+  }
+
   @Test("changed bytes give an error or other entries, and nothing worse", arguments: 0..<20)
   func mutations(seed: UInt64) throws {
     var random = TableTestRandom(seed)
