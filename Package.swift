@@ -87,7 +87,7 @@ let package = Package(
       name: "SimulationTests", dependencies: ["Turbidite", "TurbiditeSimulation"],
       swiftSettings: relaxed),
     .testTarget(
-      name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),
+      name: "CommandTests", dependencies: ["Turbidite", "TurbiditeCLI"], swiftSettings: relaxed),
     .testTarget(name: "TidyTests", dependencies: ["Tidy"], swiftSettings: relaxed),
   ],
   swiftLanguageModes: [.v6]

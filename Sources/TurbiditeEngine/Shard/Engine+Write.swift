@@ -110,9 +110,15 @@ extension Engine {
       try makeRoom(for: byteCount)
       if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
       if synced { try syncLog() }
-      if entryCount > 0 { try apply(batches, entryCount: entryCount) }
+      if entryCount > 0 {
+        try apply(batches, entryCount: entryCount)
+        if isPaused.load(ordering: .relaxed) { endPause() }
+      }
       return nil
     } catch {
+      if case .outOfSpace = error {
+        beginPause(error, frameByteCount: batches.reduce(0) { $0 + $1.bytes.count })
+      }
       return error
     }
   }

@@ -110,7 +110,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       return work.failedFlushCount
     }
     guard let failure else { return }
-    engine.reportBackground(failure)
+    engine.report(failure, of: .flush, in: tree)
     // A sync that fails three times on fresh files is no accident.
     if case .durabilityLost = failure, failures >= 3 { engine.poison(failure) }
     engine.lookAgainSoon()
@@ -123,7 +123,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     self.sink = nil
     do throws(StoreError) { try sink.discard() } catch {
       // What could not be removed is an orphan: the next open removes it.
-      engine.reportRemoval(error)
+      engine.report(error, of: .removal)
     }
   }
 }
