@@ -48,11 +48,14 @@ struct FullDiskProcessTests {
       }
     }
 
-    /// Takes all room that is left but so many bytes.
+    /// Takes room in small pieces until none, or so much, is left.
     func occupy(allBut byteCount: Int, as name: String) throws {
-      let count = try freeByteCount - byteCount
-      guard count > 0 else { return }
-      try Data(count: count).write(to: URL(fileURLWithPath: path + "/" + name))
+      let place = path + "/" + name
+      #expect(FileManager.default.createFile(atPath: place, contents: nil))
+      let file = try FileHandle(forWritingTo: URL(fileURLWithPath: place))
+      while try freeByteCount > byteCount {
+        do { try file.write(contentsOf: Data(count: 4096)) } catch { return }
+      }
     }
 
     func remove(_ name: String) throws {
@@ -78,7 +81,9 @@ struct FullDiskProcessTests {
   /// A value that cannot be compressed.
   private static func value(_ number: Int) -> Bytes {
     var generator = SeededGenerator(seed: UInt64(number))
-    return Bytes((0..<1000).map { _ in UInt8.random(in: 0...255, using: &generator) })
+    var bytes: [UInt8] = []
+    for _ in 0..<125 { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
+    return Bytes(bytes)
   }
 
   private static func key(_ number: Int) -> Bytes { Bytes("key\(1_000_000 + number)") }
@@ -117,10 +122,10 @@ struct FullDiskProcessTests {
 
   @Test("writes go on by themselves when a full disk has room again, and info tells both")
   func resumes() throws {
-    guard let disk = try disk(24) else { return }
+    guard let disk = try disk(12) else { return }
     let path = disk.path + "/store"
     let store = try Store.Blocking.open(at: path, options: Self.options)
-    try disk.occupy(allBut: 12 << 20, as: "other")
+    try disk.occupy(allBut: 8 << 20, as: "other")
     let number = try fill(store)
     #expect(number > 1000)
     guard case .paused = store.health().state else {
@@ -145,5 +150,61 @@ struct FullDiskProcessTests {
     try store.blocking.close()
     #expect(try healthLine(path)["health"] as? String == "ok")
     #expect(try runProgram(Self.tool, ["verify", path, "--deep"]).status == 0)
+  }
+
+  /// How much of a full disk the deletions leave to be read, and by what they are made.
+  enum Way: String, CaseIterable, Sendable {
+    case everythingByRange, halfByRange, everythingOneByOne
+  }
+
+  @Test(
+    "on a full disk deletions and a compaction make room by themselves", arguments: Way.allCases)
+  func deletesTheWayOut(_ way: Way) throws {
+    guard let disk = try disk(12) else { return }
+    let path = disk.path + "/store"
+    let store = try Store.Blocking.open(at: path, options: Self.options)
+    let number = try fill(store)
+    try disk.occupy(allBut: 0, as: "other")
+    let kept = way == .halfByRange ? number / 2 : 0
+    switch way {
+    case .everythingByRange: try store.blocking.deleteRange(.all)
+    case .halfByRange: try store.blocking.deleteRange(KeyRange(from: Self.key(kept)))
+    case .everythingOneByOne:
+      for key in 0..<number { try store.blocking.delete(Self.key(key)) }
+    }
+    try store.blocking.compact()
+    #expect(eventually { store.health().state == .usable }, "\(store.health())")
+    let free = try disk.freeByteCount
+    print("full disk, \(way): \(number) records, \(free) bytes free afterwards")
+    #expect(free > (12 << 20) / 3)
+    for key in [0, kept / 2, kept, number - 1] {
+      #expect(try store.blocking.get(Self.key(key)) == (key < kept ? Self.value(key) : nil))
+    }
+    for key in 0..<2000 { try store.blocking.put(Self.key(key), Self.value(key)) }
+    try store.blocking.close()
+    #expect(try runProgram(Self.tool, ["verify", path, "--deep"]).status == 0)
+  }
+
+  @Test("a store on a full disk can be opened, and deletions make room")
+  func opensOnFullDisk() throws {
+    guard let disk = try disk(12) else { return }
+    let path = disk.path + "/store"
+    do {
+      let store = try Store.Blocking.open(at: path, options: Self.options)
+      _ = try fill(store)
+      try disk.occupy(allBut: 0, as: "other")
+    }
+    let store = try Store.Blocking.open(at: path, options: Self.options)
+    guard case .paused = store.health().state else {
+      Issue.record("\(store.health())")
+      return
+    }
+    #expect(throws: StoreError.self) { try store.blocking.put("more", Self.value(1)) }
+    #expect(try store.blocking.get(Self.key(0)) == Self.value(0))
+    try store.blocking.deleteRange(.all, durability: .synced)
+    try store.blocking.compact()
+    #expect(eventually { store.health().state == .usable }, "\(store.health())")
+    try store.blocking.put("more", Self.value(1))
+    try store.blocking.close()
   }
 }

@@ -5,6 +5,7 @@ import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
+@testable import TurbiditeEngine
 
 @Suite("Full disk")
 struct FullDiskTests {
@@ -39,7 +40,7 @@ struct FullDiskTests {
   func noLeak() throws {
     let machine = SimulatedMachine(seed: 21)
     let store = try machine.open(Self.options)
-    machine.disk.setSpaceLimit(300_000)
+    machine.disk.setSpaceLimit(700_000)
     let (number, refusal) = Self.fill(store)
     guard case .outOfSpace = refusal else {
       Issue.record("\(number): \(String(describing: refusal))")
@@ -89,5 +90,104 @@ struct FullDiskTests {
       try store.blocking.flush()
     }
     #expect(try store.blocking.get("key3-79") != nil)
+  }
+
+  // MARK: - The reserve
+
+  /// Takes away all room that is left.
+  private static func takeAllRoom(_ disk: SimulatedDisk) throws {
+    var paths = try disk.list("") + disk.list("log").map { "log/\($0)" }
+    for shard in try disk.list("shards") {
+      paths += try disk.list("shards/\(shard)").map { "shards/\(shard)/\($0)" }
+    }
+    disk.setSpaceLimit(paths.reduce(0) { $0 + (disk.contents($1)?.count ?? 0) })
+  }
+
+  /// A store whose disk has no room left, and the number of its keys.
+  private static func fullStore(_ machine: SimulatedMachine) throws -> (store: Store, count: Int) {
+    let store = try machine.open(options)
+    machine.disk.setSpaceLimit(900_000)
+    let (count, _) = fill(store)
+    try takeAllRoom(machine.disk)
+    return (store, count)
+  }
+
+  @Test("a disk without any room takes deletions, and nothing else until there is some")
+  func deletions() throws {
+    let machine = SimulatedMachine(seed: 24)
+    let (store, count) = try Self.fullStore(machine)
+    let held = try #require(machine.disk.contents("RESERVE")?.count)
+    #expect(held == (256 << 10) + (4 << 10) + (16 << 10))
+    #expect(throws: StoreError.self) { try store.blocking.put("tiny", "1") }
+    #expect(machine.disk.contents("RESERVE")?.count == held)
+    for key in 0..<count / 2 { try store.blocking.delete(Bytes("key\(key)")) }
+    try store.blocking.deleteRange(.all, durability: .synced)
+    #expect(machine.disk.contents("RESERVE")?.count == 0)
+    guard case .paused(let pause) = store.health().state else {
+      Issue.record("\(store.health())")
+      return
+    }
+    #expect(pause.neededByteCount >= held)
+    #expect(throws: StoreError.self) { try store.blocking.put("tiny", "1") }
+    #expect(throws: StoreError.self) {
+      try store.blocking.write { batch in
+        batch.delete("key1")
+        batch.put("tiny", "1")
+      }
+    }
+    try store.blocking.compact()
+    #expect(try store.blocking.get("tiny") == nil)
+    try store.blocking.put("tiny", "1")
+    #expect(store.health().state == .usable, "\(store.health())")
+    #expect(machine.disk.contents("RESERVE")?.count == held)
+    try store.blocking.close()
+    #expect(try machine.verify().isEmpty)
+  }
+
+  @Test("a store is killed on a full disk, opened there, and closed in order")
+  func opening() throws {
+    let machine = SimulatedMachine(seed: 25)
+    let (store, count) = try Self.fullStore(machine)
+    let after = machine.crashed(.processKill)
+    after.disk.setSpaceLimit(nil)
+    try Self.takeAllRoom(after.disk)
+    let again = try after.open(Self.options)
+    guard case .paused = again.health().state else {
+      Issue.record("\(again.health())")
+      return
+    }
+    #expect(try again.blocking.get(Bytes("key\(count - 1)")) != nil)
+    try again.blocking.delete("key0", durability: .synced)
+    #expect(throws: StoreError.self) { try again.blocking.put("key0", "1") }
+    try again.blocking.close()
+    try store.blocking.close()
+    for disk in [machine.disk, after.disk] {
+      disk.setSpaceLimit(nil)
+      let last = SimulatedMachine(seed: 26, disk: disk)
+      #expect(try last.verify().allSatisfy { $0.severity == .note })
+      let found = try last.open(Self.options)
+      #expect(try found.blocking.get("key0") == nil || disk === machine.disk)
+      #expect(try found.blocking.get(Bytes("key\(count - 1)")) != nil)
+    }
+  }
+
+  @Test("a reserve that cannot be made hinders nothing, is told of, and is made when it can be")
+  func noReserve() throws {
+    let machine = SimulatedMachine(seed: 27)
+    let store = try machine.open(Self.options)
+    machine.disk.faultPlan = { operation, _ in operation.path == "RESERVE" ? .error(5) : nil }
+    for number in 0..<50 {
+      try store.blocking.put(Bytes("key\(number)"), Bytes([UInt8](repeating: 3, count: 400)))
+    }
+    try store.blocking.flush()
+    store.blocking.waitUntilIdle()
+    #expect(store.health().state == .usable)
+    #expect(store.health().failures.map(\.work) == [.reserve])
+    machine.disk.faultPlan = nil
+    machine.clock.advance(by: 2_000_000_000)
+    _ = store.engine.jobs.runStep { _ in 0 }
+    store.blocking.waitUntilIdle()
+    #expect(store.health().failures.isEmpty, "\(store.health())")
+    #expect(machine.disk.contents("RESERVE")?.isEmpty == false)
   }
 }

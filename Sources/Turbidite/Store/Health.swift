@@ -17,7 +17,8 @@ extension Store {
       /// It has refused a write for want of space, and reads go on.
       ///
       /// Each further write is tried, and succeeds as soon as there is room for it; the state
-      /// follows within about a second, also without one.
+      /// follows within about a second, also without one. Deletions, flushes and compactions may
+      /// use the room that the store has held back for them.
       case paused(Pause)
       /// It refuses writes until it is opened again; reads go on.
       ///
@@ -52,6 +53,8 @@ extension Store {
       case manifest
       /// Removing files that are no longer needed.
       case removal
+      /// Holding back room for deletions on a full disk.
+      case reserve
     }
 
     /// Work that failed and has not succeeded since.
@@ -134,6 +137,7 @@ extension Store.Health.Work {
     case .compaction: self = .compaction
     case .manifest: self = .manifest
     case .removal: self = .removal
+    case .reserve: self = .reserve
     }
   }
 }

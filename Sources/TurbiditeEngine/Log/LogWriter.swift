@@ -270,7 +270,7 @@ final class LogWriter: @unchecked Sendable {
       try allocate(file, through: UInt64(bytes.count))
       try file.write(bytes.span.rawBytes, at: 0)
     } catch {
-      discardUnbegun(number)
+      discard(FileNames.logSegment(number))
       throw StoreError(error)
     }
     leading.file = file
@@ -282,11 +282,10 @@ final class LogWriter: @unchecked Sendable {
     }
   }
 
-  /// Removes a segment that could not be given its header: each attempt on a full disk would leave
-  /// one.
-  private func discardUnbegun(_ number: UInt64) {
-    do throws(SystemError) { try fileSystem.remove(FileNames.logSegment(number)) } catch {
-      // It holds nothing, and the next open removes it.
+  /// Removes a file that could not be begun: each attempt on a full disk would leave one.
+  private func discard(_ path: String) {
+    do throws(SystemError) { try fileSystem.remove(path) } catch {
+      // Nothing refers to it, and the next open removes it.
     }
   }
 
@@ -361,6 +360,22 @@ final class LogWriter: @unchecked Sendable {
       lastSequence: log.lastSequence)
     let coder = FrameCoder(seed: ChecksumSeed(store: store, fileNumber: number))
     let file = try fileSystem.openFile(path + FileNames.temporarySuffix, .create)
+    let written: UInt64
+    do throws(StoreError) {
+      written = try writeTail(of: log, with: recovery, header, coder, to: file)
+    } catch {
+      // An opening that finds no room is tried again, and must not be in its own way.
+      discard(path + FileNames.temporarySuffix)
+      throw error
+    }
+    try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: FileNames.logDirectory)
+    adopt(header, byteCount: written)
+  }
+
+  private func writeTail(
+    of log: RecoveredLog, with recovery: LogRecovery, _ header: LogSegmentHeader,
+    _ coder: FrameCoder, to file: any File
+  ) throws(StoreError) -> UInt64 {
     var pending = header.encoded()
     var written: UInt64 = 0
     try recovery.tail(of: log) { frame throws(StoreError) in
@@ -381,8 +396,7 @@ final class LogWriter: @unchecked Sendable {
     try file.writeBytes(pending, at: written)
     written += UInt64(pending.count)
     try file.syncBytes()
-    try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: FileNames.logDirectory)
-    adopt(header, byteCount: written)
+    return written
   }
 
   private func adopt(_ header: LogSegmentHeader, byteCount: UInt64) {

@@ -75,6 +75,7 @@ extension Engine {
     let version = tree.version
     if version.active == nil && version.frozen.isEmpty { forgetIfClean(tree) }
     report(nil, of: .flush, in: tree)
+    considerReserve()
     gaugePressure(of: tree)
     trimLog()
     considerWork(tree)
@@ -107,8 +108,9 @@ extension Engine {
 
   /// Looks at every tree for work that no event announces: retries, and trees that came to rest.
   func lookForWork(now: UInt64) {
-    deleteObsolete()
     probeForRoom()
+    if health.withLock({ $0.failure(of: [.reserve]) }) != nil { considerReserve() }
+    deleteObsolete()
     var next: UInt64?
     var resting: [Tree] = []
     for tree in allTrees {

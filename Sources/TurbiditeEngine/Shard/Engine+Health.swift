@@ -67,14 +67,15 @@ extension Engine {
 
   /// Notes that a write was refused for want of space.
   ///
-  /// - Parameter frameByteCount: what it would have taken in the log.
-  func beginPause(_ cause: StoreError, frameByteCount: Int) {
+  /// - Parameter frameByteCount: what it would have taken in the log; nil for what is known.
+  func beginPause(_ cause: StoreError, frameByteCount: Int? = nil) {
     let now = environment.clock.wallSeconds()
+    let frameByteCount =
+      frameByteCount ?? health.withLock { $0.pause?.frameByteCount ?? 0 }
     var needed = frameByteCount
-    if budget.memtableByteCount >= budget.memtableShare {
-      // The room in memory comes first, and a flush needs about what the memtable holds.
-      let frozen = dirtyTrees.withLock { $0.values.compactMap(\.version.frozen.last) }
-      needed += frozen.map(\.memtable.byteCount).max() ?? 0
+    if reserve.isReleased { needed += Int(clamping: reserve.byteCount) }
+    if health.withLock({ $0.failure(of: [.flush]) }) != nil {
+      needed += largestFrozenByteCount
     }
     health.withLock { health in
       health.pause = Pause(
@@ -86,8 +87,9 @@ extension Engine {
     lookAgainSoon()
   }
 
-  /// Notes that there is room again.
+  /// Notes that there is room again, for the reserve as well.
   func endPause() {
+    guard !reserve.isReleased else { return }
     guard isPaused.exchange(false, ordering: .acquiringAndReleasing) else { return }
     health.withLock { $0.pause = nil }
     announce()
@@ -105,9 +107,11 @@ extension Engine {
     do throws(StoreError) {
       try requireWritable()
       let hasMemory = budget.memtableByteCount < budget.memtableShare
-      guard hasMemory, pressure.worstLevel0Count < PressureGauge.level0Stop else {
-        return lookAgainSoon()
-      }
+      let hasFailed = health.withLock { $0.failure(of: [.flush]) != nil }
+      guard hasMemory, !hasFailed, !reserve.isReleased || jobs.isIdle
+      else { return lookAgainSoon() }
+      try requireRoom()
+      guard pressure.worstLevel0Count < PressureGauge.level0Stop else { return lookAgainSoon() }
       let rotated = try log.takeRoom(
         for: pause.frameByteCount, lastSequence: lastSequence.load(ordering: .relaxed))
       if rotated { segmentWasBegun() }
@@ -117,7 +121,7 @@ extension Engine {
       case .poisoned:
         if !isPoisoned { poison(error) }
       case .closed, .readOnly: break
-      default: beginPause(error, frameByteCount: pause.frameByteCount)
+      default: beginPause(error)
       }
     }
   }

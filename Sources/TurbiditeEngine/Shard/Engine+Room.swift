@@ -48,9 +48,16 @@ extension Engine {
   /// Waits, if need be, until a commit of `byteCount` bytes may go on.
   ///
   /// By the leader.
-  func makeRoom(for byteCount: Int) throws(StoreError) {
+  ///
+  /// - Parameter deletesOnly: what is committed makes room in the end. On a full disk it does not
+  ///   wait for a compaction, which may need just that.
+  func makeRoom(for byteCount: Int, deletesOnly: Bool) throws(StoreError) {
     if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
-    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try waitForCompaction() }
+    if pressure.worstLevel0Count >= PressureGauge.level0Stop,
+      !deletesOnly || !isPaused.load(ordering: .acquiring)
+    {
+      try waitForCompaction()
+    }
     // From here on commits are slowed only as far as the debt has grown.
     let share = max(pressure.compactionShare, flushShare)
     if share > 0 { slowDown(byteCount, share) }

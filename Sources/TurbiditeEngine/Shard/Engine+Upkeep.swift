@@ -87,6 +87,10 @@ extension Engine {
 
   /// Writes every memtable to a table, and returns when all are durable.
   package func flush() throws(StoreError) {
+    try usingReserve { () throws(StoreError) in try flushOnce() }
+  }
+
+  private func flushOnce() throws(StoreError) {
     try requireWritable()
     forgetFailures(of: .flush)
     let trees = try exclusively { () throws(StoreError) -> [Tree] in
@@ -113,7 +117,11 @@ extension Engine {
   /// Trees with damage are left as they are, and the others compacted; that it was so is thrown at
   /// the end.
   package func compact() throws(StoreError) {
-    try flush()
+    try usingReserve { () throws(StoreError) in try compactOnce() }
+  }
+
+  private func compactOnce() throws(StoreError) {
+    try flushOnce()
     forgetFailures(of: .compaction)
     let trees = allTrees
     for tree in trees {
@@ -178,12 +186,16 @@ extension Engine {
   }
 
   private func closeLog() throws(StoreError) {
-    do throws(StoreError) { try log?.close() } catch {
+    do throws(StoreError) {
+      try usingReserve { () throws(StoreError) in try log?.close() }
+    } catch {
       poison(error)
       throw error
     }
     // States how far the log was durable: a log that is shorter next time is damaged.
-    try install({ _ throws(StoreError) in VersionEdit() }, publish: { _ in })
+    try usingReserve { () throws(StoreError) in
+      try install({ _ throws(StoreError) in VersionEdit() }, publish: { _ in })
+    }
   }
 
   /// Stops all background work and gives the lock back, as a killed process would: nothing more is

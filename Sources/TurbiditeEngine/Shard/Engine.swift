@@ -31,6 +31,9 @@ package final class Engine: Sendable {
   /// Nil when the store is read-only.
   let log: LogWriter?
   let manifest: ManifestOwner
+  let reserve: Reserve
+  /// Callers who are making room: meanwhile the reserve is not taken back.
+  let reserveUserCount = Atomic<Int>(0)
   /// Held while the engine is open for writing: the file whose lock excludes other writers.
   let lockFile: (any File)?
   /// What recovery found; its counts of entries and orphans stand beside it.
@@ -70,6 +73,7 @@ package final class Engine: Sendable {
     log = parts.log
     manifest = parts.manifest
     lockFile = parts.lockFile
+    reserve = parts.reserve
     recoveryReport = parts.recovery
     recoveredLog = parts.recoveredLog
     keyspaces = Mutex(parts.keyspaces)
@@ -182,6 +186,7 @@ struct EngineParts {
   var log: LogWriter?
   var manifest: ManifestOwner
   var lockFile: (any File)?
+  var reserve: Reserve
   var recovery: RecoveryReport
   var recoveredLog: (byteCount: UInt64, segmentCount: Int)
   var keyspaces: [UInt32: KeyspaceState]

@@ -32,6 +32,8 @@ package enum BackgroundWorkKind: String, Sendable, Hashable, CaseIterable {
   case manifest
   /// Removing files that are no longer needed: a failure costs space.
   case removal
+  /// Holding back room for deletions on a full disk.
+  case reserve
 }
 
 /// Work of a kind, on a tree where it is one's own.

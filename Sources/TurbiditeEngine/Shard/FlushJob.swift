@@ -111,6 +111,8 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     }
     guard let failure else { return }
     engine.report(failure, of: .flush, in: tree)
+    // Room that a table does not find is not there for what would make the next one.
+    if case .outOfSpace = failure { engine.beginPause(failure) }
     // A sync that fails three times on fresh files is no accident.
     if case .durabilityLost = failure, failures >= 3 { engine.poison(failure) }
     engine.lookAgainSoon()
