@@ -207,4 +207,55 @@ struct FullDiskProcessTests {
     try store.blocking.put("more", Self.value(1))
     try store.blocking.close()
   }
+
+  /// What the writers of a test have seen.
+  private final class Tally: @unchecked Sendable {
+    private let lock = NSLock()
+    private var isOver = false
+    private var errors: [StoreError] = []
+
+    func end() { lock.withLock { isOver = true } }
+    var hasEnded: Bool { lock.withLock { isOver } }
+    func add(_ error: StoreError) { lock.withLock { errors.append(error) } }
+    var refusals: [StoreError] { lock.withLock { errors } }
+  }
+
+  @Test("on a full disk deletions get through beside writers who are refused")
+  func deletesBesideWriters() async throws {
+    guard let disk = try disk(8) else { return }
+    let path = disk.path + "/store"
+    let store = try Store.Blocking.open(at: path, options: Self.options)
+    let number = try fill(store)
+    try disk.occupy(allBut: 0, as: "other")
+    let tally = Tally()
+    await withTaskGroup(of: Void.self) { group in
+      for writer in 0..<4 {
+        group.addTask {
+          while !tally.hasEnded {
+            do throws(StoreError) {
+              try await store.put(Bytes("writer\(writer)"), Self.value(writer))
+            } catch {
+              tally.add(error)
+            }
+          }
+        }
+      }
+      group.addTask {
+        for key in 0..<200 {
+          do throws(StoreError) { try await store.delete(Self.key(key)) } catch {
+            Issue.record("deletion \(key) of \(number): \(error)")
+            break
+          }
+        }
+        tally.end()
+      }
+    }
+    let refusals = tally.refusals
+    #expect(!refusals.isEmpty)
+    #expect(refusals.allSatisfy { if case .outOfSpace = $0 { true } else { false } })
+    #expect(try store.blocking.get(Self.key(199)) == nil)
+    #expect(try store.blocking.get(Self.key(200)) == Self.value(200))
+    try store.blocking.close()
+    #expect(try runProgram(Self.tool, ["verify", path, "--deep"]).status == 0)
+  }
 }
