@@ -61,6 +61,8 @@ extension Engine {
         work.isFullCompactionWanted = false
         return nil
       }
+      // What the reserve gave up is for those who make room: flushes first, then `compact()`.
+      if reserve.isReleased && !work.isFullCompactionWanted { return nil }
       let wanted = work.isFullCompactionWanted ? .full : urgency
       guard let plan = picker(for: tree, version).pick(wanted) else {
         work.isFullCompactionWanted = false

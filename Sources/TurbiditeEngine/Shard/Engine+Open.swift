@@ -57,6 +57,7 @@ private struct Opener {
     // Another process may have created the store between the look and the lock.
     let manifests = try manifestNumbers()
     if manifests.isEmpty { return try create(layout(), lock) }
+    try reserve.findOut()
     return try openForWriting(lock, manifests)
   }
 

@@ -99,7 +99,16 @@ extension Engine {
     }
     guard reserve.isReleased, let refusal = reserve.refusal else { return }
     guard reserveUserCount.load(ordering: .acquiring) == 0 else { throw refusal }
-    try reserve.restore(through: reserve.byteCount)
+    do throws(StoreError) {
+      let held = reserve.byteCount
+      try reserve.restore(through: held > 0 ? held : wantedReserve)
+    } catch {
+      if case .outOfSpace = error { throw error }
+      // There may be room: that the reserve cannot be made is no reason to refuse a write.
+      reserve.doWithout()
+      report(error, of: .reserve)
+    }
+    for tree in allTrees { considerWork(tree) }
   }
 
   /// Runs `body`, which makes room; when there is none for it, once more with the reserve.

@@ -38,6 +38,26 @@ final class Reserve: Sendable {
   /// What the file holds, or held before it was given up; 0 before it is known.
   var byteCount: UInt64 { state.withLock { $0.byteCount } }
 
+  /// Finds out, at an opening, whether the process before had to give the room up.
+  func findOut() throws(StoreError) {
+    do throws(SystemError) {
+      guard try fileSystem.open(FileNames.reserve, .read).size() == 0 else { return }
+    } catch {
+      if error.isAbsent { return }
+      throw StoreError(error)
+    }
+    let refusal = StoreError.outOfSpace(
+      operation: "fallocate", path: FileNames.reserve, code: SystemError.noSpaceCode)
+    state.withLock { $0.refusal = refusal }
+    released.store(true, ordering: .releasing)
+  }
+
+  /// Goes on without the room.
+  func doWithout() {
+    state.withLock { $0 = State() }
+    released.store(false, ordering: .releasing)
+  }
+
   /// Makes the file hold so many bytes at least.
   ///
   /// It is made durable so that it is there after a crash; a smaller one would do no harm.
