@@ -133,7 +133,8 @@ final class LogWriter: @unchecked Sendable {
   /// Appends one frame that holds `batches`, and hands it to the operating system.
   ///
   /// - Returns: whether a new segment was begun for it.
-  /// - Throws: nothing was appended then, unless the error is ``StoreError/poisoned(_:)``.
+  /// - Throws: nothing was appended then, unless the error is
+  ///   ``StoreError/durabilityLost(operation:path:code:)``.
   func append(
     _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
     compresses: Bool
@@ -243,8 +244,8 @@ final class LogWriter: @unchecked Sendable {
       try file.truncate(to: leading.offset)
       leading.allocatedByteCount = leading.offset
     } catch {
-      throw .poisoned(
-        "\(StoreError(failure)), and the log could not be cut back: \(StoreError(error))")
+      // All but the frame's padding may be there: a recovery could find it whole.
+      throw StoreError(sync: failure)
     }
     throw StoreError(failure)
   }

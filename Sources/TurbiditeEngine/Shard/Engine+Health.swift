@@ -118,8 +118,8 @@ extension Engine {
       endPause()
     } catch {
       switch error {
-      case .poisoned:
-        if !isPoisoned { poison(error) }
+      case .durabilityLost: poison(error)
+      case .poisoned: break
       case .closed, .readOnly: break
       default: beginPause(error)
       }

@@ -155,7 +155,7 @@ extension Engine {
         batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
       if rotated { segmentWasBegun() }
     } catch {
-      if case .poisoned = error { poison(error) }
+      if case .durabilityLost = error { poison(error) }
       throw error
     }
   }
