@@ -87,7 +87,7 @@ let package = Package(
       name: "SimulationTests", dependencies: ["Turbidite", "TurbiditeSimulation"],
       swiftSettings: relaxed),
     .testTarget(
-      name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),
+      name: "CommandTests", dependencies: ["Turbidite", "TurbiditeCLI"], swiftSettings: relaxed),
     // Replays the fuzzers' corpus; Tools/fuzz builds the same entries for libFuzzer.
     .testTarget(
       name: "FuzzerTests",

@@ -50,6 +50,9 @@ extension SystemError {
   /// The file or directory does not exist.
   package var isAbsent: Bool { code == ENOENT }
 
+  /// What the system says when the disk is full.
+  package static let noSpaceCode: Int32 = ENOSPC
+
   /// The name is taken.
   package var isPresent: Bool { code == EEXIST }
 

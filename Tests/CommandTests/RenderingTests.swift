@@ -147,4 +147,15 @@ struct ProgressTests {
       #expect(scene.written.isEmpty != expected)
     }
   }
+
+  @Test("moments are written as `date -u` writes them")
+  func moments() throws {
+    let seconds: [UInt64] = [
+      0, 59, 951_782_399, 951_782_400, 951_868_800, 1_709_164_800, 1_795_451_269, 4_107_542_400,
+      253_402_300_799,
+    ]
+    let lines = seconds.map { "date -u -d @\($0) +%Y-%m-%dT%H:%M:%SZ" }.joined(separator: "; ")
+    let dates = try runProgram("/bin/bash", ["-c", lines])
+    #expect(dates.text == seconds.map { Moment.text($0) + "\n" }.joined())
+  }
 }

@@ -56,4 +56,26 @@ struct FailureTests {
     let again = try machine.open(Workload.smallParts)
     #expect(try again.blocking.get("key") == "1")
   }
+
+  @Test("a write that failed and could not be cut back may be there, and is said to be in doubt")
+  func uncutWrite() throws {
+    let machine = SimulatedMachine(seed: 6)
+    let store = try machine.open(Workload.smallParts)
+    try store.blocking.put("key", "1")
+    machine.disk.faultPlan = { operation, _ in
+      switch operation.systemName {
+      case "pwrite": .partialWrite(byteCount: 1 << 20, 28)
+      case "ftruncate": .error(5)
+      default: nil
+      }
+    }
+    let failure = #expect(throws: StoreError.self) { try store.blocking.put("key", "2") }
+    #expect(failure?.outcome == .unknown)
+    machine.disk.faultPlan = nil
+    #expect(try store.blocking.get("key") == "1")
+    guard case .readOnly = store.health().state else {
+      Issue.record("\(store.health())")
+      return
+    }
+  }
 }

@@ -61,6 +61,10 @@ final class Simulation: @unchecked Sendable {
   private let steps: [Step]
   private let crashOdds: Int
   private let rarePathOdds: Int?
+  /// Draws when the disk is full, and how small it is then.
+  private var room: Random
+  private let roomOdds: Int
+  private var roomLimit: Int?
   private let client: Client
   private let plan: Mutex<Plan>
   private(set) var figures = SimulationFigures()
@@ -86,6 +90,8 @@ final class Simulation: @unchecked Sendable {
     for fault in Self.faults where random.below(2) == 0 { plan.faults.append(fault) }
     self.plan = Mutex(plan)
     rarePathOdds = [nil, 5, 20, 100][random.below(4)]
+    room = Random(seed: seed ^ 0xD15C)
+    roomOdds = [0, 0, 8, 30][room.below(4)]
     client = Client(SimulatedMachine(seed: seed, rarePathOdds: rarePathOdds), options)
     self.seed = seed
     self.random = random
@@ -140,6 +146,10 @@ final class Simulation: @unchecked Sendable {
       plan.withLock { $0.changesToCrash = count }
     }
     figures.calls += 1
+    if roomOdds > 0, room.below(roomOdds) == 0 {
+      roomLimit = roomLimit == nil ? room.below(600_000) : nil
+      client.machine.disk.setSpaceLimit(roomLimit)
+    }
     let commits = client.model.states.count
     let keyspaces = client.model.keyspaces.count
     do {
@@ -233,6 +243,7 @@ final class Simulation: @unchecked Sendable {
 
   private func setPeace(_ isPeace: Bool) {
     plan.withLock { $0.isPeace = isPeace }
+    client.machine.disk.setSpaceLimit(isPeace ? nil : roomLimit)
   }
 
   private func watch(_ disk: SimulatedDisk) {

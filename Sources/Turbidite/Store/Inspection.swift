@@ -17,6 +17,8 @@ public struct FileDescription: Sendable, Hashable {
     case table
     /// The file whose bytes processes lock.
     case lock
+    /// The file that holds room back for deletions on a full disk.
+    case reserve
     /// Not a name of ours, or a file that was being written when its writer stopped.
     case unknown
 
@@ -84,6 +86,7 @@ public func inventory(at path: String) throws(StoreError) -> [FileDescription] {
       case .log: .log
       case .table: .table
       case .lock: .lock
+      case .reserve: .reserve
       case .unknown: .unknown
       }
     return FileDescription(

@@ -101,7 +101,7 @@ public struct Statistics: Sendable, Hashable {
     memoryBudgetByteCount = engine.memoryBudgetByteCount
     keyspaces = counts.keyspaceNames.filter { !$0.isEmpty }
     backPressure = counts.backPressure.rawValue
-    backgroundError = counts.poison ?? counts.backgroundError?.description
+    backgroundError = counts.backgroundError?.description
     let report = engine.recovery
     recovery = RecoveryStatistics(
       replayedFrameCount: report.frameCount, replayedEntryCount: report.entryCount,

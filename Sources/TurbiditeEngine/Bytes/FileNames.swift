@@ -6,6 +6,8 @@
 /// What a name in the store's directory says it is.
 enum FileKind: Hashable {
   case lock
+  /// The file that holds room back.
+  case reserve
   case manifest(UInt64)
   case logSegment(UInt64)
   /// A table of a shard.
@@ -18,6 +20,7 @@ enum FileKind: Hashable {
 /// Makes and reads the names of a store's files.
 enum FileNames {
   static let lock = "LOCK"
+  static let reserve = "RESERVE"
   static let logDirectory = "log"
   static let shardsDirectory = "shards"
   static let temporarySuffix = ".new"
@@ -38,6 +41,7 @@ enum FileNames {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     guard let name = parts.last else { return .unknown }
     if path == lock { return .lock }
+    if path == reserve { return .reserve }
     if parts.count == 1, name.hasPrefix("MANIFEST-") {
       let rest = name.dropFirst("MANIFEST-".count)
       if rest.hasSuffix(temporarySuffix) {

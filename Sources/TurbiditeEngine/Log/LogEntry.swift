@@ -24,6 +24,8 @@ package struct EncodedBatch: Sendable {
   package private(set) var bytes: [UInt8] = []
   /// The entries in `bytes`.
   package private(set) var entryCount = 0
+  /// Some entry gives a key a value: the batch does not only delete.
+  private(set) var holdsValues = false
 
   package init() {}
 
@@ -33,6 +35,7 @@ package struct EncodedBatch: Sendable {
     bytes.append(lengthPrefixed: key)
     if kind != .deletion { bytes.append(lengthPrefixed: value) }
     entryCount += 1
+    if kind == .value { holdsValues = true }
   }
 
   /// Appends an entry that keeps the sequence number it has: for a frame of kind `carried`.

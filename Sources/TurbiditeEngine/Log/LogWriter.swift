@@ -133,7 +133,8 @@ final class LogWriter: @unchecked Sendable {
   /// Appends one frame that holds `batches`, and hands it to the operating system.
   ///
   /// - Returns: whether a new segment was begun for it.
-  /// - Throws: nothing was appended then, unless the error is ``StoreError/poisoned(_:)``.
+  /// - Throws: nothing was appended then, unless the error is
+  ///   ``StoreError/durabilityLost(operation:path:code:)``.
   func append(
     _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
     compresses: Bool
@@ -192,11 +193,7 @@ final class LogWriter: @unchecked Sendable {
       syncedPosition: synced)
     let end = leading.offset + UInt64(leading.scratch.count)
     do throws(SystemError) {
-      if end > leading.allocatedByteCount {
-        let target = max(end, min(segmentByteCount, max(64 << 10, leading.allocatedByteCount * 2)))
-        try file.preallocate(through: target)
-        leading.allocatedByteCount = target
-      }
+      try allocate(file, through: end)
       try file.write(leading.scratch.span.rawBytes, at: leading.offset)
     } catch {
       try cutAfterFailedWrite(file, error)
@@ -204,6 +201,39 @@ final class LogWriter: @unchecked Sendable {
     let byteCount = end - leading.offset
     leading.offset = end
     shared.withLock { $0.position += byteCount }
+  }
+
+  /// Gives the file room up to `end`, and beyond it where the disk has some.
+  private func allocate(_ file: any File, through end: UInt64) throws(SystemError) {
+    guard end > leading.allocatedByteCount else { return }
+    let target = max(end, min(segmentByteCount, max(64 << 10, leading.allocatedByteCount * 2)))
+    do throws(SystemError) {
+      try file.preallocate(through: target)
+      leading.allocatedByteCount = target
+    } catch {
+      // The last of a disk's room is for what is there to be written, not for what may come.
+      guard error.cause == .space, target > end else { throw error }
+      try file.preallocate(through: end)
+      leading.allocatedByteCount = end
+    }
+  }
+
+  /// Takes room on the disk for a frame of `byteCount` bytes, in the segment that it would go to.
+  ///
+  /// - Returns: whether a new segment was begun for it.
+  /// - Throws: as ``append(_:kind:firstSequence:lastSequence:compresses:)``.
+  func takeRoom(for byteCount: Int, lastSequence: UInt64) throws(StoreError) -> Bool {
+    let padded = UInt64(FrameCoder.paddedByteCount(byteCount))
+    let rotates =
+      leading.file == nil
+      || leading.offset + padded > segmentByteCount
+        && leading.offset > UInt64(LogSegmentHeader.byteCount)
+    if rotates { try rotate(lastSequence: lastSequence) }
+    guard let file = leading.file else { preconditionFailure("no segment is open") }
+    do throws(SystemError) { try allocate(file, through: leading.offset + padded) } catch {
+      throw StoreError(error)
+    }
+    return rotates
   }
 
   /// Removes what a failed write may have left, so that the next frame follows the last good one.
@@ -214,8 +244,8 @@ final class LogWriter: @unchecked Sendable {
       try file.truncate(to: leading.offset)
       leading.allocatedByteCount = leading.offset
     } catch {
-      throw .poisoned(
-        "\(StoreError(failure)), and the log could not be cut back: \(StoreError(error))")
+      // All but the frame's padding may be there: a recovery could find it whole.
+      throw StoreError(sync: failure)
     }
     throw StoreError(failure)
   }
@@ -233,22 +263,30 @@ final class LogWriter: @unchecked Sendable {
     let header = LogSegmentHeader(
       store: store, number: number, previousNumber: previous, basePosition: base,
       syncedPosition: synced, lastSequence: lastSequence)
-    let file: any File
+    leading.allocatedByteCount = 0
+    leading.offset = 0
+    let file = try fileSystem.openFile(FileNames.logSegment(number), .create)
     do throws(SystemError) {
-      file = try fileSystem.open(FileNames.logSegment(number), .create)
       let bytes = header.encoded()
-      try file.preallocate(through: 64 << 10)
+      try allocate(file, through: UInt64(bytes.count))
       try file.write(bytes.span.rawBytes, at: 0)
     } catch {
+      discard(FileNames.logSegment(number))
       throw StoreError(error)
     }
     leading.file = file
     leading.number = number
     leading.offset = UInt64(LogSegmentHeader.byteCount)
-    leading.allocatedByteCount = 64 << 10
     shared.withLock {
       $0.segments.append(.init(number: number, basePosition: base, unsynced: file))
       $0.directoryNeedsSync = true
+    }
+  }
+
+  /// Removes a file that could not be begun: each attempt on a full disk would leave one.
+  private func discard(_ path: String) {
+    do throws(SystemError) { try fileSystem.remove(path) } catch {
+      // Nothing refers to it, and the next open removes it.
     }
   }
 
@@ -323,6 +361,22 @@ final class LogWriter: @unchecked Sendable {
       lastSequence: log.lastSequence)
     let coder = FrameCoder(seed: ChecksumSeed(store: store, fileNumber: number))
     let file = try fileSystem.openFile(path + FileNames.temporarySuffix, .create)
+    let written: UInt64
+    do throws(StoreError) {
+      written = try writeTail(of: log, with: recovery, header, coder, to: file)
+    } catch {
+      // An opening that finds no room is tried again, and must not be in its own way.
+      discard(path + FileNames.temporarySuffix)
+      throw error
+    }
+    try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: FileNames.logDirectory)
+    adopt(header, byteCount: written)
+  }
+
+  private func writeTail(
+    of log: RecoveredLog, with recovery: LogRecovery, _ header: LogSegmentHeader,
+    _ coder: FrameCoder, to file: any File
+  ) throws(StoreError) -> UInt64 {
     var pending = header.encoded()
     var written: UInt64 = 0
     try recovery.tail(of: log) { frame throws(StoreError) in
@@ -343,8 +397,7 @@ final class LogWriter: @unchecked Sendable {
     try file.writeBytes(pending, at: written)
     written += UInt64(pending.count)
     try file.syncBytes()
-    try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: FileNames.logDirectory)
-    adopt(header, byteCount: written)
+    return written
   }
 
   private func adopt(_ header: LogSegmentHeader, byteCount: UInt64) {

@@ -226,12 +226,24 @@ final class ManifestLog {
       state.snapshot(), editNumber: state.editNumber, isSnapshot: true, at: offset, seed: seed,
       chain: 0)
     bytes.append(contentsOf: record.bytes)
-    try file.writeBytes(bytes, at: 0)
-    try file.syncBytes()
+    do throws(StoreError) {
+      try file.writeBytes(bytes, at: 0)
+      try file.syncBytes()
+    } catch {
+      // Tried again and again on a full disk, each attempt would leave a file.
+      ManifestLog.discard(path + FileNames.temporarySuffix, fileSystem)
+      throw error
+    }
     try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: "")
     offset = UInt64(bytes.count)
     chain = record.checksum
     snapshotByteCount = UInt64(record.bytes.count)
+  }
+
+  private static func discard(_ path: String, _ fileSystem: any FileSystem) {
+    do throws(SystemError) { try fileSystem.remove(path) } catch {
+      // The next open removes it; what failed first is what counts.
+    }
   }
 
   /// Whether the edits outweigh the state so far that a new manifest would be shorter to read.

@@ -510,7 +510,7 @@ enum StoreFileList {
     return paths.filter {
       switch FileNames.kind(of: $0) {
       case .manifest, .logSegment, .table: true
-      case .lock, .temporary, .unknown: false
+      case .lock, .reserve, .temporary, .unknown: false
       }
     }
   }

@@ -113,7 +113,7 @@ struct CheckpointPlace {
     for path in files {
       switch FileNames.kind(of: path) {
       case .manifest, .logSegment, .table, .temporary: continue
-      case .lock, .unknown:
+      case .lock, .reserve, .unknown:
         throw .storeExists(path: "\(temporaryName)/\(path)")
       }
     }

@@ -16,6 +16,10 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   private var sink: TableSink?
   private var readEntryCount: UInt64 = 0
 
+  /// A compaction that failed is tried again after a second, then after two, four and so on up to
+  /// sixteen: on a full disk each attempt writes until there is no room for anything else.
+  private static let pauseNanoseconds: UInt64 = 1_000_000_000
+
   init(engine: Engine, tree: Tree, plan: CompactionPlan, version: TreeVersion) {
     self.engine = engine
     self.tree = tree
@@ -150,15 +154,24 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     // As in a flush: after a failure of the manifest the outputs stay.
     if var sink, !engine.isPoisoned {
       self.sink = nil
-      do throws(StoreError) { try sink.discard() } catch { engine.reportRemoval(error) }
+      do throws(StoreError) { try sink.discard() } catch { engine.report(error, of: .removal) }
     }
+    let now = engine.environment.clock.monotonicNanoseconds()
     tree.work.withLock { work in
       work.isCompacting = false
+      guard let failure else { return work.failedCompactionCount = 0 }
       if case .corrupt = failure { work.isCompactionSuspended = true }
+      // Who asked for it is told of the failure.
+      work.isFullCompactionWanted = false
+      work.compactionNotBefore = now + Self.pauseNanoseconds << min(work.failedCompactionCount, 4)
+      work.failedCompactionCount += 1
     }
     guard let failure else { return }
-    if case .corrupt = failure { engine.pressure.setLevel0Count(0, of: tree.id) }
-    engine.reportBackground(failure)
+    if case .corrupt = failure {
+      engine.suspect(failure, in: tree.id)
+      engine.gaugePressure(of: tree)
+    }
+    engine.report(failure, of: .compaction, in: tree)
     engine.lookAgainSoon()
   }
 }

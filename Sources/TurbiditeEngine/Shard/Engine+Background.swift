@@ -54,12 +54,15 @@ extension Engine {
   private func planCompaction(
     _ tree: Tree, _ version: TreeVersion, _ urgency: CompactionUrgency
   ) -> CompactionPlan? {
-    tree.work.withLock { work in
-      guard !work.isCompacting else { return nil }
+    let now = environment.clock.monotonicNanoseconds()
+    return tree.work.withLock { work in
+      guard !work.isCompacting, work.compactionNotBefore <= now else { return nil }
       guard !work.isCompactionSuspended else {
         work.isFullCompactionWanted = false
         return nil
       }
+      // What the reserve gave up is for those who make room: flushes first, then `compact()`.
+      if reserve.isReleased && !work.isFullCompactionWanted { return nil }
       let wanted = work.isFullCompactionWanted ? .full : urgency
       guard let plan = picker(for: tree, version).pick(wanted) else {
         work.isFullCompactionWanted = false
@@ -73,8 +76,9 @@ extension Engine {
   func flushEnded(_ tree: Tree) {
     let version = tree.version
     if version.active == nil && version.frozen.isEmpty { forgetIfClean(tree) }
-    reportBackground(nil)
-    pressure.setLevel0Count(version.levels[0].count, of: tree.id)
+    report(nil, of: .flush, in: tree)
+    considerReserve()
+    gaugePressure(of: tree)
     trimLog()
     considerWork(tree)
     jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
@@ -89,8 +93,8 @@ extension Engine {
   }
 
   func compactionEnded(_ tree: Tree) {
-    pressure.setLevel0Count(tree.version.levels[0].count, of: tree.id)
-    reportBackground(nil)
+    gaugePressure(of: tree)
+    report(nil, of: .compaction, in: tree)
     deleteObsolete()
     let now = environment.clock.monotonicNanoseconds()
     let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
@@ -106,6 +110,8 @@ extension Engine {
 
   /// Looks at every tree for work that no event announces: retries, and trees that came to rest.
   func lookForWork(now: UInt64) {
+    probeForRoom()
+    if health.withLock({ $0.failure(of: [.reserve]) }) != nil { considerReserve() }
     deleteObsolete()
     var next: UInt64?
     var resting: [Tree] = []
@@ -115,6 +121,8 @@ extension Engine {
       if restsAt <= now, byteCount >= options.memtableByteCount / 16 { resting.append(tree) }
       considerWork(tree, urgency: restsAt <= now ? .settling : .needed)
       if restsAt > now { next = min(next ?? .max, restsAt) }
+      let retriesAt = tree.work.withLock { $0.compactionNotBefore }
+      if retriesAt > now { next = min(next ?? .max, retriesAt) }
     }
     if let next { jobs.wakeUp(at: next) }
     flushAtRest(resting)
@@ -160,7 +168,7 @@ extension Engine {
         held.state.logFloor
       }
     } catch {
-      return reportBackground(error)
+      return report(error, of: .log)
     }
     for number in log.forgetSegments(below: floor) {
       obsolete.add(
@@ -192,7 +200,7 @@ final class LogSyncJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func end(_ failure: StoreError?) {
-    if let failure { engine.reportBackground(failure) }
+    if let failure { engine.report(failure, of: .log) }
   }
 }
 
@@ -214,11 +222,12 @@ final class LogTrimJob: BackgroundJob, @unchecked Sendable {
         return edit.logFloor == nil ? nil : edit
       },
       publish: { _ in })
+    engine.report(nil, of: .log)
     engine.trimLog()
     return false
   }
 
   override func end(_ failure: StoreError?) {
-    if let failure { engine.reportBackground(failure) }
+    if let failure { engine.report(failure, of: .log) }
   }
 }

@@ -17,9 +17,12 @@ extension Engine {
     _ environment: EngineEnvironment, mode: EngineMode, options: EngineOptions,
     layout: () -> ShardLayout, name: String
   ) throws(StoreError) -> Engine {
-    let opener = Opener(environment: environment, mode: mode, options: options, name: name)
+    let opener = Opener(
+      environment: environment, mode: mode, options: options, name: name,
+      reserve: Reserve(environment.fileSystem, environment.scheduler))
     let engine = try opener.open(layout)
     engine.jobs.serve(engine)
+    if let refusal = engine.reserve.refusal { engine.beginPause(refusal) }
     return engine
   }
 }
@@ -30,6 +33,7 @@ private struct Opener {
   let mode: EngineMode
   let options: EngineOptions
   let name: String
+  let reserve: Reserve
 
   private var fileSystem: any FileSystem { environment.fileSystem }
 
@@ -53,6 +57,7 @@ private struct Opener {
     // Another process may have created the store between the look and the lock.
     let manifests = try manifestNumbers()
     if manifests.isEmpty { return try create(layout(), lock) }
+    try reserve.findOut()
     return try openForWriting(lock, manifests)
   }
 
@@ -212,11 +217,15 @@ private struct Opener {
       report: report)
     let engine = Engine(environment: environment, options: options, parts: parts)
     do throws(StoreError) {
-      try manifest.withGate(environment.scheduler) { held throws(StoreError) in
-        try engine.replaceManifest(&held)
+      try usingReserve { () throws(StoreError) in
+        try manifest.withGate(environment.scheduler) { held throws(StoreError) in
+          try engine.replaceManifest(&held)
+        }
       }
       if let recovery {
-        try writer.rewriteTail(of: log, with: recovery)
+        try usingReserve { () throws(StoreError) in
+          try writer.rewriteTail(of: log, with: recovery)
+        }
         let count = try Replay(engine: engine, state: state).run(recovery, log)
         engine.recoveredEntryCount.store(count, ordering: .relaxed)
       }
@@ -231,6 +240,15 @@ private struct Opener {
     engine.jobs.wakeUp(
       at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
     return engine
+  }
+
+  /// Runs `body`, and once more with the reserve when there is no room: who cannot open a store
+  /// cannot delete from it.
+  private func usingReserve(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+    do throws(StoreError) { try body() } catch {
+      guard case .outOfSpace = error, try reserve.release(after: error) else { throw error }
+      try body()
+    }
   }
 
   private func assemble(
@@ -267,7 +285,7 @@ private struct Opener {
     }
     return EngineParts(
       store: store, layout: slots, budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,
-      log: log, manifest: manifest, lockFile: lock, recovery: report,
+      log: log, manifest: manifest, lockFile: lock, reserve: reserve, recovery: report,
       recoveredLog: (
         recovered.parts.reduce(0) { $0 + $1.endPosition - $1.basePosition }, recovered.parts.count
       ),
@@ -402,14 +420,14 @@ struct FileInventory {
 
   private mutating func note(_ path: String) {
     switch FileNames.kind(of: path) {
-    case .lock, .unknown: break
+    case .lock, .reserve, .unknown: break
     case .temporary:
       temporaries.append(path)
       // Its number is taken, too: the manifest that this opening writes must not meet it.
       switch FileNames.kind(of: String(path.dropLast(FileNames.temporarySuffix.count))) {
       case .manifest(let number), .logSegment(let number), .table(_, let number):
         largestNumber = max(largestNumber, number)
-      case .lock, .temporary, .unknown: break
+      case .lock, .reserve, .temporary, .unknown: break
       }
     case .manifest(let number): largestNumber = max(largestNumber, number)
     case .logSegment(let number), .table(_, let number):

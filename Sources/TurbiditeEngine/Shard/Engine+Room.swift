@@ -48,9 +48,16 @@ extension Engine {
   /// Waits, if need be, until a commit of `byteCount` bytes may go on.
   ///
   /// By the leader.
-  func makeRoom(for byteCount: Int) throws(StoreError) {
+  ///
+  /// - Parameter deletesOnly: what is committed makes room in the end. On a full disk it does not
+  ///   wait for a compaction, which may need just that.
+  func makeRoom(for byteCount: Int, deletesOnly: Bool) throws(StoreError) {
     if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
-    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try waitForCompaction() }
+    if pressure.worstLevel0Count >= PressureGauge.level0Stop,
+      !deletesOnly || !isPaused.load(ordering: .acquiring)
+    {
+      try waitForCompaction()
+    }
     // From here on commits are slowed only as far as the debt has grown.
     let share = max(pressure.compactionShare, flushShare)
     if share > 0 { slowDown(byteCount, share) }
@@ -113,26 +120,33 @@ extension Engine {
       freeze(tree)
     }
     environment.scheduler.wait {
-      budget.memtableByteCount < budget.memtableShare || !canWait
+      budget.memtableByteCount < budget.memtableShare || !canWait(for: .flush)
     }
-    if budget.memtableByteCount >= budget.memtableShare { try throwStall() }
+    if budget.memtableByteCount >= budget.memtableShare { try throwStall(.flush) }
   }
 
   private func waitForCompaction() throws(StoreError) {
     environment.scheduler.wait {
-      pressure.worstLevel0Count < PressureGauge.level0Stop || !canWait
+      pressure.worstLevel0Count < PressureGauge.level0Stop || !canWait(for: .compaction)
     }
-    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try throwStall() }
+    if pressure.worstLevel0Count >= PressureGauge.level0Stop { try throwStall(.compaction) }
   }
 
-  /// Whether background work can still bring relief.
-  private var canWait: Bool {
-    health.withLock { $0.backgroundError == nil && $0.poison == nil && !$0.isClosed }
+  /// Whether work of this kind can still bring relief.
+  private func canWait(for kind: BackgroundWorkKind) -> Bool {
+    health.withLock { $0.obstacle(to: kind) == nil && $0.poison == nil && !$0.isClosed }
   }
 
-  private func throwStall() throws(StoreError) {
+  private func throwStall(_ kind: BackgroundWorkKind) throws(StoreError) {
     try requireWritable()
-    if let failure = health.withLock({ $0.backgroundError }) { throw failure }
+    if let failure = health.withLock({ $0.obstacle(to: kind) }) { throw failure }
+  }
+
+  /// Takes the number of level 0's tables into account, unless nothing will make them fewer: a tree
+  /// with damage is not compacted, and writers who waited for that would wait forever.
+  func gaugePressure(of tree: Tree) {
+    let isSuspended = tree.work.withLock { $0.isCompactionSuspended }
+    pressure.setLevel0Count(isSuspended ? 0 : tree.version.levels[0].count, of: tree.id)
   }
 
   // MARK: - The log's length

@@ -71,6 +71,7 @@ extension Engine {
             }
             for table in old.levels.joined() { table.markObsolete(since: edit) }
           }
+          forgetTroubles(of: keyspace.trees)
         })
       trimLog()
     }
@@ -86,57 +87,79 @@ extension Engine {
 
   /// Writes every memtable to a table, and returns when all are durable.
   package func flush() throws(StoreError) {
+    try usingReserve { () throws(StoreError) in try flushOnce() }
+  }
+
+  private func flushOnce() throws(StoreError) {
     try requireWritable()
-    // What failed before is tried again now; only a new failure counts.
-    reportBackground(nil)
+    forgetFailures(of: .flush)
     let trees = try exclusively { () throws(StoreError) -> [Tree] in
       let trees = dirtyTrees.withLock { $0.values.sorted { $0.id < $1.id } }
-      for tree in trees { freeze(tree) }
+      for tree in trees {
+        freeze(tree)
+        considerWork(tree)
+      }
       return trees
     }
     let waited = trees.map { (tree: $0, memtables: $0.version.frozen) }
     environment.scheduler.wait {
-      hasFailed
+      hasFailed([.flush])
         || waited.allSatisfy { tree, memtables in
           let frozen = tree.version.frozen
           return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
         }
     }
-    try throwIfFailed()
+    try throwIfFailed([.flush])
   }
 
   /// Flushes, and merges everything into the last level; returns when that is done.
+  ///
+  /// Trees with damage are left as they are, and the others compacted; that it was so is thrown at
+  /// the end.
   package func compact() throws(StoreError) {
-    try flush()
+    try usingReserve { () throws(StoreError) in try compactOnce() }
+  }
+
+  private func compactOnce() throws(StoreError) {
+    try flushOnce()
+    forgetFailures(of: .compaction)
     let trees = allTrees
     for tree in trees {
-      tree.work.withLock { $0.isFullCompactionWanted = true }
+      tree.work.withLock { work in
+        work.isFullCompactionWanted = true
+        work.compactionNotBefore = 0
+      }
       considerWork(tree)
     }
     environment.scheduler.wait {
-      hasFailed
+      hasFailed([.flush]) || hasFailedToCompact
         || trees.allSatisfy { tree in
           tree.isDropped.load(ordering: .acquiring)
             || tree.work.withLock { !$0.isFullCompactionWanted && !$0.isCompacting }
         }
     }
-    try throwIfFailed()
+    try throwIfFailed([.flush, .compaction])
+    if let damage = health.withLock({ $0.damages.first }) { throw .corrupt(damage) }
   }
 
   /// Waits until no background work is ready or running.
   ///
   /// For tests and benchmarks.
   package func waitUntilIdle() {
-    environment.scheduler.wait { hasFailed || jobs.isIdle }
+    environment.scheduler.wait { hasFailed([.flush, .compaction]) || jobs.isIdle }
   }
 
-  private var hasFailed: Bool {
-    health.withLock { $0.isClosed || $0.poison != nil || $0.backgroundError != nil }
+  private func hasFailed(_ kinds: [BackgroundWorkKind]) -> Bool {
+    health.withLock { $0.isClosed || $0.poison != nil || $0.failure(of: kinds) != nil }
   }
 
-  private func throwIfFailed() throws(StoreError) {
+  private var hasFailedToCompact: Bool {
+    health.withLock { $0.obstacle(to: .compaction) != nil }
+  }
+
+  private func throwIfFailed(_ kinds: [BackgroundWorkKind]) throws(StoreError) {
     try requireWritable()
-    if let failure = health.withLock({ $0.backgroundError }) { throw failure }
+    if let failure = health.withLock({ $0.failure(of: kinds) }) { throw failure }
   }
 
   // MARK: - Closing
@@ -163,12 +186,16 @@ extension Engine {
   }
 
   private func closeLog() throws(StoreError) {
-    do throws(StoreError) { try log?.close() } catch {
+    do throws(StoreError) {
+      try usingReserve { () throws(StoreError) in try log?.close() }
+    } catch {
       poison(error)
       throw error
     }
     // States how far the log was durable: a log that is shorter next time is damaged.
-    try install({ _ throws(StoreError) in VersionEdit() }, publish: { _ in })
+    try usingReserve { () throws(StoreError) in
+      try install({ _ throws(StoreError) in VersionEdit() }, publish: { _ in })
+    }
   }
 
   /// Stops all background work and gives the lock back, as a killed process would: nothing more is

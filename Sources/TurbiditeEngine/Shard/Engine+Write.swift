@@ -78,17 +78,25 @@ extension Engine {
   /// The caller holds the token.
   private func lead() {
     let group = commits.takeGroup()
-    if !group.isEmpty {
-      let failure = writeGroup(
-        group.compactMap(\.batch), synced: group.contains { $0.isSynced })
-      for commit in group {
-        switch commit.waiter {
-        case .thread(let ticket): ticket.resolve(.done(failure))
-        case .callback(let completion): completion(failure)
-        }
-      }
+    if isPaused.load(ordering: .relaxed) {
+      // A deletion must not share the fate of a write that finds no room.
+      write(group.filter { $0.batch?.holdsValues == true })
+      write(group.filter { $0.batch?.holdsValues != true })
+    } else {
+      write(group)
     }
     handOver()
+  }
+
+  private func write(_ group: [PendingCommit]) {
+    guard !group.isEmpty else { return }
+    let failure = writeGroup(group.compactMap(\.batch), synced: group.contains { $0.isSynced })
+    for commit in group {
+      switch commit.waiter {
+      case .thread(let ticket): ticket.resolve(.done(failure))
+      case .callback(let completion): completion(failure)
+      }
+    }
   }
 
   func handOver() {
@@ -103,18 +111,32 @@ extension Engine {
 
   /// Writes `batches` as one frame; all of them fail or none does.
   private func writeGroup(_ batches: [EncodedBatch], synced: Bool) -> StoreError? {
+    let holdsValues = batches.contains { $0.holdsValues }
     do throws(StoreError) {
-      try requireWritable()
-      let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
-      let entryCount = batches.reduce(0) { $0 + $1.entryCount }
-      try makeRoom(for: byteCount)
-      if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
-      if synced { try syncLog() }
-      if entryCount > 0 { try apply(batches, entryCount: entryCount) }
+      if holdsValues && isPaused.load(ordering: .acquiring) { try requireRoom() }
+      do throws(StoreError) { try writeOnce(batches, synced: synced) } catch {
+        // What was refused is not in the log, and deletions may have the reserve.
+        guard !holdsValues, releaseReserve(after: error) else { throw error }
+        try writeOnce(batches, synced: synced)
+      }
+      if holdsValues && isPaused.load(ordering: .relaxed) { endPause() }
       return nil
     } catch {
+      if case .outOfSpace = error {
+        beginPause(error, frameByteCount: batches.reduce(0) { $0 + $1.bytes.count })
+      }
       return error
     }
+  }
+
+  private func writeOnce(_ batches: [EncodedBatch], synced: Bool) throws(StoreError) {
+    try requireWritable()
+    let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
+    let entryCount = batches.reduce(0) { $0 + $1.entryCount }
+    try makeRoom(for: byteCount, deletesOnly: !batches.contains { $0.holdsValues })
+    if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
+    if synced { try syncLog() }
+    if entryCount > 0 { try apply(batches, entryCount: entryCount) }
   }
 
   private func append(
@@ -133,7 +155,7 @@ extension Engine {
         batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
       if rotated { segmentWasBegun() }
     } catch {
-      if case .poisoned = error { poison(error) }
+      if case .durabilityLost = error { poison(error) }
       throw error
     }
   }

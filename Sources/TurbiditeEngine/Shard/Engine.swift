@@ -31,6 +31,9 @@ package final class Engine: Sendable {
   /// Nil when the store is read-only.
   let log: LogWriter?
   let manifest: ManifestOwner
+  let reserve: Reserve
+  /// Callers who are making room: meanwhile the reserve is not taken back.
+  let reserveUserCount = Atomic<Int>(0)
   /// Held while the engine is open for writing: the file whose lock excludes other writers.
   let lockFile: (any File)?
   /// What recovery found; its counts of entries and orphans stand beside it.
@@ -42,23 +45,17 @@ package final class Engine: Sendable {
   /// The trees with a memtable: all that a flush, a log floor or a budget must look at.
   let dirtyTrees = Mutex<[TreeID: Tree]>([:])
   let pressure = PressureGauge()
-  let health = Mutex(Health())
+  let health = Mutex(EngineHealth())
+  /// Set while writes are refused for want of space, so that a commit that succeeds need not ask.
+  let isPaused = Atomic<Bool>(false)
+  /// What other processes are told, by a byte of LOCK.
+  let announced = Mutex<StatusByte?>(nil)
   /// Set once the store is closed or refuses writes, so that the way of an operation through a
   /// healthy store takes no lock.
   private let isImpaired = Atomic<Bool>(false)
   private let visible: Atomic<UInt64>
   /// The last sequence number given out; written by the leader.
   let lastSequence: Atomic<UInt64>
-
-  struct Health {
-    var isClosed = false
-    var poison: String?
-    /// The last failure of a flush or compaction that was not followed by a success.
-    var backgroundError: StoreError?
-    /// The last failure to remove a file that is no longer needed: it costs space, and is tried
-    /// again.
-    var removalError: StoreError?
-  }
 
   init(
     environment: EngineEnvironment, options: EngineOptions, parts: EngineParts
@@ -76,6 +73,7 @@ package final class Engine: Sendable {
     log = parts.log
     manifest = parts.manifest
     lockFile = parts.lockFile
+    reserve = parts.reserve
     recoveryReport = parts.recovery
     recoveredLog = parts.recoveredLog
     keyspaces = Mutex(parts.keyspaces)
@@ -118,15 +116,17 @@ package final class Engine: Sendable {
     let (isClosed, poison) = health.withLock { ($0.isClosed, $0.poison) }
     if isClosed { throw .closed }
     if isReadOnly { throw .readOnly }
-    if let poison { throw .poisoned(poison) }
+    if let poison { throw .poisoned(poison.cause.description) }
   }
 
   /// Refuses writes from now on: what is on disk is not certain any more.
   func poison(_ cause: StoreError) {
+    let now = environment.clock.wallSeconds()
     health.withLock { health in
-      if health.poison == nil { health.poison = cause.description }
+      if health.poison == nil { health.poison = Incident(cause: cause, since: now) }
     }
     isImpaired.store(true, ordering: .releasing)
+    announce()
     environment.scheduler.progressWasMade()
   }
 
@@ -142,13 +142,6 @@ package final class Engine: Sendable {
   }
 
   var isPoisoned: Bool { health.withLock { $0.poison != nil } }
-
-  func reportBackground(_ error: StoreError?) {
-    health.withLock { $0.backgroundError = error }
-    environment.scheduler.progressWasMade()
-  }
-
-  func reportRemoval(_ error: StoreError?) { health.withLock { $0.removalError = error } }
 
   // MARK: - Keyspaces
 
@@ -193,6 +186,7 @@ struct EngineParts {
   var log: LogWriter?
   var manifest: ManifestOwner
   var lockFile: (any File)?
+  var reserve: Reserve
   var recovery: RecoveryReport
   var recoveredLog: (byteCount: UInt64, segmentCount: Int)
   var keyspaces: [UInt32: KeyspaceState]

@@ -110,7 +110,9 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       return work.failedFlushCount
     }
     guard let failure else { return }
-    engine.reportBackground(failure)
+    engine.report(failure, of: .flush, in: tree)
+    // Room that a table does not find is not there for what would make the next one.
+    if case .outOfSpace = failure { engine.beginPause(failure) }
     // A sync that fails three times on fresh files is no accident.
     if case .durabilityLost = failure, failures >= 3 { engine.poison(failure) }
     engine.lookAgainSoon()
@@ -123,7 +125,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     self.sink = nil
     do throws(StoreError) { try sink.discard() } catch {
       // What could not be removed is an orphan: the next open removes it.
-      engine.reportRemoval(error)
+      engine.report(error, of: .removal)
     }
   }
 }

@@ -79,6 +79,9 @@ final class JobQueue: BackgroundWork {
     state.withLock { $0.wakeUpTime = min($0.wakeUpTime ?? .max, time) }
   }
 
+  /// When the engine will be asked again, in nanoseconds of its clock.
+  var nextLook: UInt64? { state.withLock { $0.wakeUpTime } }
+
   /// Whether no job is ready or running.
   var isIdle: Bool { state.withLock { $0.ready.isEmpty && $0.runningCount == 0 } }
 

@@ -116,7 +116,7 @@ extension Engine {
         poison(error)
         throw error
       }
-      reportBackground(error)
+      report(error, of: .manifest)
     }
   }
 
@@ -127,13 +127,14 @@ extension Engine {
     held.state.nextFileNumber = manifest.upcomingNumber
     held.log = try ManifestLog(
       fileSystem: environment.fileSystem, store: store, number: number, state: held.state)
+    report(nil, of: .manifest)
     guard let old else { return }
     // The newest manifest counts, so an old one that stays is only untidy: the next open removes
     // it.
     do throws(StoreError) {
       try environment.fileSystem.removeFile(FileNames.manifest(old))
     } catch {
-      reportRemoval(error)
+      report(error, of: .removal)
     }
   }
 }

@@ -62,7 +62,7 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
     }
     engine.obsolete.putBack(kept)
     if !kept.isEmpty { engine.lookAgainSoon() }
-    engine.reportRemoval(failure)
+    engine.report(failure, of: .removal)
     return false
   }
 

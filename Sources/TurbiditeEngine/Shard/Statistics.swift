@@ -36,7 +36,6 @@ package struct EngineCounts: Sendable, Hashable {
   package var cacheMissCount: UInt64 = 0
   package var backPressure = BackPressure.none
   package var backgroundError: StoreError?
-  package var poison: String?
 }
 
 extension Engine {
@@ -68,8 +67,8 @@ extension Engine {
     counts.cacheByteCount = budget.cache.byteCount
     (counts.cacheHitCount, counts.cacheMissCount) = budget.cache.counters
     counts.backPressure = backPressure
-    (counts.backgroundError, counts.poison) = health.withLock {
-      ($0.backgroundError ?? $0.removalError, $0.poison)
+    counts.backgroundError = health.withLock {
+      $0.poison?.cause ?? $0.failure(of: BackgroundWorkKind.allCases)
     }
     return counts
   }

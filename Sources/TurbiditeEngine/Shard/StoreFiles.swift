@@ -11,6 +11,7 @@ package struct StoreFile: Sendable, Hashable {
     case log
     case table
     case lock
+    case reserve
     case unknown
   }
 
@@ -92,6 +93,10 @@ extension Engine {
     case .lock:
       file.kind = .lock
       file.isReferenced = true
+    case .reserve:
+      file.kind = .reserve
+      file.isReferenced = true
+      file.detail = "room held back for deletions on a full disk"
     case .manifest(let number):
       file.kind = .manifest
       file.isReferenced = number == newest

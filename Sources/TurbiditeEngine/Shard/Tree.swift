@@ -102,6 +102,10 @@ final class Tree: Sendable {
     /// Set when a compaction met damage: rewriting would lose what a repair may save.
     var isCompactionSuspended = false
     var failedFlushCount = 0
+    /// Failures of compactions in a row.
+    var failedCompactionCount = 0
+    /// In nanoseconds of the engine's clock: when a compaction that failed may be tried again.
+    var compactionNotBefore: UInt64 = 0
     var isFullCompactionWanted = false
   }
 

@@ -76,6 +76,7 @@ extension StoreVerifier {
       found.isWhole ? "the next opening removes it" : "without the manifest its use is unknown"
     switch FileNames.kind(of: path) {
     case .lock: return "LOCK is not empty: its bytes are locked, never written"
+    case .reserve: return nil
     case .unknown: return "not a name of ours"
     case .temporary:
       return isLive ? nil : "left by an interrupted write; the next opening removes it"

@@ -11,7 +11,9 @@ struct InfoCommand: Verb {
     commandName: "info", abstract: "Show a store on one screen.",
     discussion: """
       The number of keys is an estimate: keys that were overwritten or removed count until \
-      compaction has met them.
+      compaction has met them. The health of a store that a process is writing is what that \
+      process says of itself now; that of one at rest is "ok" when its manifest, log and tables \
+      are there and can be opened: verify looks into them.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -19,6 +21,7 @@ struct InfoCommand: Verb {
 
   func run() throws {
     let statistics = try withReadOnlyStore(at: directory) { try $0.blocking.statistics() }
+    let writer = try writerStatus(ofStoreAt: directory)
     let report = Report(global)
     switch global.reportFormat {
     case .json:
@@ -26,16 +29,17 @@ struct InfoCommand: Verb {
         JSONWriter.document("info/1") { json in
           json.member("path", directory)
           StatisticsTables.append(statistics, to: &json)
-          json.member("health", InfoCommand.health(statistics))
+          json.member("health", InfoCommand.health(statistics, writer))
+          InfoCommand.append(writer, to: &json)
           json.array("levels") { json in
             for level in statistics.levels {
               json.object { StatisticsTables.append(level, to: &$0) }
             }
           }
         })
-    case .tsv: try report.write(InfoCommand.properties(statistics, path: directory))
+    case .tsv: try report.write(InfoCommand.properties(statistics, writer, path: directory))
     case .text:
-      for line in InfoCommand.summary(statistics, path: directory, style: global.style) {
+      for line in InfoCommand.summary(statistics, writer, path: directory, style: global.style) {
         try report.write(line + "\n")
       }
       try report.write(StatisticsTables.levels(statistics.levels, isText: true))
@@ -44,22 +48,34 @@ struct InfoCommand: Verb {
   }
 
   /// "ok", or what is wrong.
-  static func health(_ statistics: Statistics) -> String {
+  static func health(_ statistics: Statistics, _ writer: WriterStatus?) -> String {
     if let error = statistics.backgroundError { return error }
-    if statistics.backPressure != "none" { return "writes wait: \(statistics.backPressure)" }
-    return "ok"
+    guard let writer else { return "ok" }
+    guard let since = writer.since else { return "ok, open for writing" }
+    return "\(writer.meaning), since \(Moment.text(since))"
+  }
+
+  private static func append(_ writer: WriterStatus?, to json: inout JSONWriter) {
+    guard let writer else { return json.member("writer", String?.none) }
+    json.object("writer") { json in
+      json.member("state", writer.state.rawValue)
+      json.member("since", writer.since.map(Moment.text))
+      json.member("code", writer.code)
+    }
   }
 
   /// The lines above the table of levels.
-  static func summary(_ statistics: Statistics, path: String, style: Style) -> [String] {
-    let health = health(statistics)
+  static func summary(
+    _ statistics: Statistics, _ writer: WriterStatus?, path: String, style: Style
+  ) -> [String] {
+    let health = health(statistics, writer)
     let head = [
       style.strong(Escapes.visible(path)), "format \(statistics.formatVersion)",
       Numbers.counted(statistics.shardCount, "shard"),
       "~\(Numbers.grouped(statistics.keyEstimate)) keys",
       "\(Numbers.byteText(statistics.rawByteCount)) -> "
         + Numbers.byteText(statistics.tableByteCount),
-      "health: " + (health == "ok" ? health : style.alarming(Escapes.visible(health))),
+      "health: " + (health.hasPrefix("ok") ? health : style.alarming(Escapes.visible(health))),
     ]
     let log =
       "\(Numbers.counted(statistics.logSegmentCount, "log segment")),"
@@ -85,7 +101,9 @@ struct InfoCommand: Verb {
   }
 
   /// The same as two columns.
-  private static func properties(_ statistics: Statistics, path: String) -> Table {
+  private static func properties(
+    _ statistics: Statistics, _ writer: WriterStatus?, path: String
+  ) -> Table {
     var table = Table([.words("property"), .words("value")])
     table.add(["path", path])
     table.add(["store_id", statistics.storeID])
@@ -98,7 +116,9 @@ struct InfoCommand: Verb {
     table.add(["raw_bytes", "\(statistics.rawByteCount)"])
     table.add(["log_segments", "\(statistics.logSegmentCount)"])
     table.add(["log_bytes", "\(statistics.logByteCount)"])
-    table.add(["health", health(statistics)])
+    table.add(["health", health(statistics, writer)])
+    table.add(["writer", writer?.state.rawValue ?? ""])
+    table.add(["writer_since", writer?.since.map(Moment.text) ?? ""])
     return table
   }
 }

@@ -1,0 +1,202 @@
+// FullDiskTests — a full or damaged disk holds up what it must, and nothing else.
+
+import Testing
+import TurbiditeSimulation
+import TurbiditeSystem
+
+@testable import Turbidite
+@testable import TurbiditeEngine
+
+@Suite("Full disk")
+struct FullDiskTests {
+  static var options: Store.Options {
+    var options = Store.Options(shardCount: 1)
+    options.memtableByteCount = 4 << 10
+    options.tableByteCount = 4 << 10
+    options.logByteCount = 64 << 10
+    options.memoryBudgetByteCount = 1 << 20
+    options.blockByteCount = 512
+    return options
+  }
+
+  /// Puts values of `byteCount` under keys from `first` on until one is refused.
+  ///
+  /// - Returns: the number of the key that was refused, and why.
+  static func fill(
+    _ store: Store, from first: Int = 0, byteCount: Int = 400, limit: Int = 100_000
+  ) -> (number: Int, refusal: StoreError?) {
+    for number in first..<limit {
+      do throws(StoreError) {
+        try store.blocking.put(
+          Bytes("key\(number)"), Bytes([UInt8](repeating: UInt8(number & 255), count: byteCount)))
+      } catch {
+        return (number, error)
+      }
+    }
+    return (limit, nil)
+  }
+
+  @Test("writes that a full disk refuses leave no file behind")
+  func noLeak() throws {
+    let machine = SimulatedMachine(seed: 21)
+    let store = try machine.open(Self.options)
+    machine.disk.setSpaceLimit(700_000)
+    let (number, refusal) = Self.fill(store)
+    guard case .outOfSpace = refusal else {
+      Issue.record("\(number): \(String(describing: refusal))")
+      return
+    }
+    let before = try machine.disk.list("log").count
+    for further in 1...50 {
+      #expect(throws: StoreError.self) {
+        try store.blocking.put(
+          Bytes("more\(further)"), Bytes([UInt8](repeating: 1, count: 70_000)))
+      }
+    }
+    #expect(try machine.disk.list("log").count <= before + 1)
+    #expect(try machine.disk.list("shards/0000").count < 200)
+  }
+
+  @Test("a manifest that finds no room leaves no file behind")
+  func noManifestLeak() throws {
+    let machine = SimulatedMachine(seed: 22, rarePathOdds: 1)
+    let store = try machine.open(Self.options)
+    let current = try #require(try machine.disk.list("").last { $0.hasPrefix("MANIFEST") })
+    machine.disk.faultPlan = { operation, _ in
+      let isNew = operation.path.hasSuffix(".new") && !operation.path.hasPrefix(current)
+      return isNew && operation.systemName == "pwrite" ? .error(28) : nil
+    }
+    for name in ["one", "two", "three", "four"] {
+      _ = try store.blocking.createKeyspace(name)
+    }
+    let names = try machine.disk.list("")
+    #expect(!names.contains { $0.hasSuffix(".new") }, "\(names)")
+    #expect(try store.blocking.keyspaces().count == 4)
+  }
+
+  @Test("a table that cannot be compacted does not stop writes, however many follow it")
+  func damagedTableStopsNoWrite() throws {
+    let machine = SimulatedMachine(seed: 23)
+    let store = try machine.open(Self.options)
+    for number in 0..<20 { try store.blocking.put(Bytes("key\(number)"), Bytes("\(number)")) }
+    try store.blocking.flush()
+    let table = try #require(try machine.disk.list("shards/0000").first)
+    try machine.disk.corrupt("shards/0000/\(table)", at: 70, xor: 1)
+    for round in 0..<80 {
+      for number in 0..<4 {
+        try store.blocking.put(
+          Bytes("key\(number)-\(round)"), Bytes([UInt8](repeating: 2, count: 300)))
+      }
+      try store.blocking.flush()
+    }
+    #expect(try store.blocking.get("key3-79") != nil)
+  }
+
+  // MARK: - The reserve
+
+  /// Takes away all room that is left, or all but so much.
+  private static func takeAllRoom(_ disk: SimulatedDisk, but byteCount: Int = 0) throws {
+    var paths = try disk.list("") + disk.list("log").map { "log/\($0)" }
+    for shard in try disk.list("shards") {
+      paths += try disk.list("shards/\(shard)").map { "shards/\(shard)/\($0)" }
+    }
+    disk.setSpaceLimit(paths.reduce(byteCount) { $0 + (disk.contents($1)?.count ?? 0) })
+  }
+
+  /// A store whose disk has no room left, and the number of its keys.
+  private static func fullStore(_ machine: SimulatedMachine) throws -> (store: Store, count: Int) {
+    let store = try machine.open(options)
+    machine.disk.setSpaceLimit(900_000)
+    let (count, _) = fill(store)
+    try takeAllRoom(machine.disk)
+    return (store, count)
+  }
+
+  @Test("a disk without any room takes deletions, and nothing else until there is some")
+  func deletions() throws {
+    let machine = SimulatedMachine(seed: 24)
+    let (store, count) = try Self.fullStore(machine)
+    let held = try #require(machine.disk.contents("RESERVE")?.count)
+    #expect(held == (256 << 10) + (4 << 10) + (16 << 10))
+    #expect(throws: StoreError.self) { try store.blocking.put("tiny", "1") }
+    #expect(machine.disk.contents("RESERVE")?.count == held)
+    for key in 0..<count / 2 { try store.blocking.delete(Bytes("key\(key)")) }
+    try store.blocking.deleteRange(.all, durability: .synced)
+    #expect(machine.disk.contents("RESERVE")?.count == 0)
+    guard case .paused(let pause) = store.health().state else {
+      Issue.record("\(store.health())")
+      return
+    }
+    #expect(pause.neededByteCount >= held)
+    #expect(throws: StoreError.self) { try store.blocking.put("tiny", "1") }
+    #expect(throws: StoreError.self) {
+      try store.blocking.write { batch in
+        batch.delete("key1")
+        batch.put("tiny", "1")
+      }
+    }
+    try store.blocking.compact()
+    #expect(try store.blocking.get("tiny") == nil)
+    try store.blocking.put("tiny", "1")
+    #expect(store.health().state == .usable, "\(store.health())")
+    #expect(machine.disk.contents("RESERVE")?.count == held)
+    try store.blocking.close()
+    #expect(try machine.verify().allSatisfy { $0.severity == .note })
+  }
+
+  @Test("a store is killed on a full disk, opened there, and closed in order")
+  func opening() throws {
+    let machine = SimulatedMachine(seed: 25)
+    let (store, count) = try Self.fullStore(machine)
+    let after = machine.crashed(.processKill)
+    after.disk.setSpaceLimit(nil)
+    try Self.takeAllRoom(after.disk)
+    let again = try after.open(Self.options)
+    guard case .paused = again.health().state else {
+      Issue.record("\(again.health())")
+      return
+    }
+    #expect(try again.blocking.get(Bytes("key\(count - 1)")) != nil)
+    try again.blocking.delete("key0", durability: .synced)
+    #expect(throws: StoreError.self) { try again.blocking.put("key0", "1") }
+    // What was given up stays given up when the process ends.
+    let third = SimulatedMachine(seed: 28, disk: after.disk.copy())
+    try Self.takeAllRoom(third.disk, but: 30_000)
+    let next = try third.open(Self.options)
+    #expect(throws: StoreError.self) { try next.blocking.put("key0", "1") }
+    third.disk.setSpaceLimit(nil)
+    try next.blocking.put("key0", "1")
+    #expect(next.health().state == .usable)
+    #expect(third.disk.contents("RESERVE")?.isEmpty == false)
+    try again.blocking.close()
+    try store.blocking.close()
+    for disk in [machine.disk, after.disk] {
+      disk.setSpaceLimit(nil)
+      let last = SimulatedMachine(seed: 26, disk: disk)
+      #expect(try last.verify().allSatisfy { $0.severity == .note })
+      let found = try last.open(Self.options)
+      #expect(try found.blocking.get("key0") == nil || disk === machine.disk)
+      #expect(try found.blocking.get(Bytes("key\(count - 1)")) != nil)
+    }
+  }
+
+  @Test("a reserve that cannot be made hinders nothing, is told of, and is made when it can be")
+  func noReserve() throws {
+    let machine = SimulatedMachine(seed: 27)
+    let store = try machine.open(Self.options)
+    machine.disk.faultPlan = { operation, _ in operation.path == "RESERVE" ? .error(5) : nil }
+    for number in 0..<50 {
+      try store.blocking.put(Bytes("key\(number)"), Bytes([UInt8](repeating: 3, count: 400)))
+    }
+    try store.blocking.flush()
+    store.blocking.waitUntilIdle()
+    #expect(store.health().state == .usable)
+    #expect(store.health().failures.map(\.work) == [.reserve])
+    machine.disk.faultPlan = nil
+    machine.clock.advance(by: 2_000_000_000)
+    _ = store.engine.jobs.runStep { _ in 0 }
+    store.blocking.waitUntilIdle()
+    #expect(store.health().failures.isEmpty, "\(store.health())")
+    #expect(machine.disk.contents("RESERVE")?.isEmpty == false)
+  }
+}
