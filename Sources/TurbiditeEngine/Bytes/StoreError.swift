@@ -108,8 +108,8 @@ extension StoreError {
       .noStore, .storeExists:
       .afterAction
     case .io: .now
-    case .notFound, .invalidArgument, .closed, .forked, .readOnly, .corrupt, .unsupportedFormat,
-      .configuration, .cancelled:
+    case .notFound, .invalidArgument, .closed, .forked, .readOnly, .corrupt,
+      .unsupportedFormat, .configuration, .cancelled:
       .never
     }
   }
@@ -124,7 +124,8 @@ extension StoreError {
   public var storeState: StoreState {
     switch self {
     case .poisoned, .durabilityLost, .readOnly: .readOnly
-    case .closed, .forked, .noStore, .storeExists, .locked, .unsupportedFormat, .configuration: .closed
+    case .closed, .forked, .noStore, .storeExists, .locked, .unsupportedFormat,
+      .configuration: .closed
     default: .usable
     }
   }

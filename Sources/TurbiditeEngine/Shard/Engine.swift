@@ -138,7 +138,7 @@ package final class Engine: Sendable {
   ///
   /// It has the memory but not the threads, whose locks may be held for ever, and the lock on the
   /// store is its parent's.
-  var isForked: Bool { false && ForkCount.current != forkCount }
+  var isForked: Bool { ForkCount.current != forkCount }
 
   /// Throws, and refuses writes from now on, when the store's directory or its LOCK is not where
   /// it was: what is written now would not be found by the next opening, and another process may
@@ -146,7 +146,7 @@ package final class Engine: Sendable {
   ///
   /// Costs three calls of the system, about a hundredth of a sync.
   func requireInPlace() throws(StoreError) {
-    guard let lockFile, false else { return }
+    guard let lockFile else { return }
     do throws(SystemError) {
       if try environment.fileSystem.isInPlace(lockFile) { return }
     } catch {

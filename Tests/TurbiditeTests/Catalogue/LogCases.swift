@@ -117,7 +117,7 @@ struct LogCases {
             Issue.record("\(path) at \(offset), \(mode): \(String(describing: error))")
             continue
           }
-          #expect(damage.file == path && damage.offset <= UInt64(offset))
+          #expect(damage.file == path && damage.offset <= offset, "\(offset): \(damage)")
           #expect(damaged.disk.durableHash == hash, "the disk was changed")
         }
       }
