@@ -125,7 +125,8 @@ extension StoreError {
     switch self {
     case .poisoned, .durabilityLost, .readOnly: .readOnly
     case .closed, .forked, .noStore, .storeExists, .locked, .unsupportedFormat,
-      .configuration: .closed
+      .configuration:
+      .closed
     default: .usable
     }
   }
