@@ -253,6 +253,12 @@ public final class SimulatedDisk: FileSystem {
     }
   }
 
+  /// Not an operation: nothing of the disk is asked for.
+  package func isInPlace(_ file: any File) throws(SystemError) -> Bool {
+    guard let file = file as? SimulatedFile else { return false }
+    return state.withLock { Self.file(file.path, $0.disk) == file.file }
+  }
+
   // MARK: - Details
 
   /// Counts and traces `operation`, asks the hook, and then changes the disk.

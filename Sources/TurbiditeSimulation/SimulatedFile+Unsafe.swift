@@ -15,7 +15,7 @@ final class SimulatedFile: File {
   let path: String
   private let disk: SimulatedDisk
   private let opening: Int
-  private let file: Int
+  let file: Int
   private let isWritable: Bool
 
   init(_ disk: SimulatedDisk, opening: Int, file: Int, path: String, isWritable: Bool) {

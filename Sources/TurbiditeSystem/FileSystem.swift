@@ -36,6 +36,10 @@ package protocol FileSystem: AnyObject, Sendable {
 
   /// Removes the name of an empty directory; one that is not empty is an error (`ENOTEMPTY`).
   func removeDirectory(_ path: String) throws(SystemError)
+
+  /// Whether the root is still where it was opened, and `file` still has the name it was opened
+  /// under: neither was moved, removed or replaced.
+  func isInPlace(_ file: any File) throws(SystemError) -> Bool
 }
 
 /// How a file is opened.

@@ -36,6 +36,11 @@ final class PosixFile: File {
     try PosixFileSystem.status(of: descriptor, path).byteCount
   }
 
+  /// Which file this is, whatever its name.
+  func identity() throws(SystemError) -> DirectoryIdentity {
+    try PosixFileSystem.status(of: descriptor, path).identity
+  }
+
   func read(
     at offset: UInt64, into target: UnsafeMutableRawBufferPointer
   ) throws(SystemError) -> Int {

@@ -12,7 +12,7 @@ import CTurbiditeShims
 import Glibc
 #endif
 
-/// Which directory a root is, whatever its path says.
+/// Which directory or file it is, whatever its path says.
 package struct DirectoryIdentity: Sendable, Hashable {
   package var device: UInt64
   package var inode: UInt64
@@ -210,6 +210,23 @@ package final class PosixFileSystem: FileSystem {
     let (parent, name) = try parentDirectory(of: path, operation: "rmdir")
     // Safe: the name is a Swift string that lives through the call.
     try parent.call("rmdir", path) { unsafe unlinkat($0, name, AT_REMOVEDIR) }
+  }
+
+  package func isInPlace(_ file: any File) throws(SystemError) -> Bool {
+    do throws(SystemError) {
+      guard try stillAtPath() else { return false }
+    } catch {
+      // Who gave up the right to look at the path may go on with the directory in hand.
+      guard error.cause == .permission else { throw error }
+    }
+    guard let opened = try (file as? PosixFile)?.identity() else { return false }
+    var status = stat()
+    // Safe: the path is a Swift string, and `status` is a local that fstatat fills.
+    if unsafe fstatat(root, file.path, &status, AT_SYMLINK_NOFOLLOW) == 0 {
+      return DirectoryIdentity(status) == opened
+    }
+    if errno == ENOENT || errno == ENOTDIR { return false }
+    throw Self.failure("fstatat", file.path)
   }
 
   /// The kind of file that `name` in an open directory is: the format bits of its mode.

@@ -56,6 +56,10 @@ package final class Subdirectory: FileSystem {
     try base.syncDirectory(directoryBelow(directory))
   }
 
+  package func isInPlace(_ file: any File) throws(SystemError) -> Bool {
+    try base.isInPlace(file)
+  }
+
   package func link(
     _ source: String, to target: String, in other: any FileSystem
   ) throws(SystemError) {

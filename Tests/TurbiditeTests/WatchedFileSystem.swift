@@ -50,4 +50,6 @@ final class WatchedFileSystem: FileSystem {
   }
 
   func removeDirectory(_ path: String) throws(SystemError) { try base.removeDirectory(path) }
+
+  func isInPlace(_ file: any File) throws(SystemError) -> Bool { try base.isInPlace(file) }
 }

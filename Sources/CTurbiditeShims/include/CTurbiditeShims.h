@@ -17,6 +17,13 @@
 #include <linux/futex.h>
 #include <linux/openat2.h>
 
+extern uint32_t turbidite_forks;
+
+/// How many forks lie between this process and the one that loaded this library.
+static inline uint32_t turbidite_fork_count(void) {
+  return __atomic_load_n(&turbidite_forks, __ATOMIC_RELAXED);
+}
+
 /// Opens `path` below `directory` one component at a time, following no symbolic link. `path` holds
 /// no empty component and no `.` or `..`: the caller has checked.
 static inline int turbidite_open_walking(int directory, const char *path, int flags, int mode) {

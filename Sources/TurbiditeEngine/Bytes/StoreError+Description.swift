@@ -13,6 +13,7 @@ extension StoreError: CustomStringConvertible {
     case .noStore(let path, let reason): "there is no store at \(path): \(reason)"
     case .storeExists(let path): "there is a store at \(path) already"
     case .closed: "the store is closed"
+    case .forked: "the store was opened before this process was forked, and is its parent's"
     case .poisoned(let cause): "the store refuses writes until it is opened again: \(cause)"
     case .readOnly: "the store is open read-only"
     case .outOfSpace(let operation, let path, let code),

@@ -39,6 +39,10 @@ public enum StoreError: Error, Sendable, Hashable {
   case storeExists(path: String)
   /// The store was closed.
   case closed
+  /// The store was opened by a process of which this one is a fork.
+  ///
+  /// Open it again here once the parent has closed it; best is to exec at once.
+  case forked
   /// An earlier failure left the store without certainty: reads go on, writes are refused until it
   /// is opened again. The text says what failed.
   case poisoned(String)
@@ -104,8 +108,8 @@ extension StoreError {
       .noStore, .storeExists:
       .afterAction
     case .io: .now
-    case .notFound, .invalidArgument, .closed, .readOnly, .corrupt, .unsupportedFormat,
-      .configuration, .cancelled:
+    case .notFound, .invalidArgument, .closed, .forked, .readOnly, .corrupt,
+      .unsupportedFormat, .configuration, .cancelled:
       .never
     }
   }
@@ -120,7 +124,9 @@ extension StoreError {
   public var storeState: StoreState {
     switch self {
     case .poisoned, .durabilityLost, .readOnly: .readOnly
-    case .closed, .noStore, .storeExists, .locked, .unsupportedFormat, .configuration: .closed
+    case .closed, .forked, .noStore, .storeExists, .locked, .unsupportedFormat,
+      .configuration:
+      .closed
     default: .usable
     }
   }
@@ -132,7 +138,7 @@ extension StoreError {
     case .invalidArgument: "invalidArgument"
     case .noStore: "noInput"
     case .storeExists: "conflict"
-    case .closed: "closed"
+    case .closed, .forked: "closed"
     case .poisoned: "poisoned"
     case .readOnly: "permission"
     case .outOfSpace, .resourceExhausted: "resourceExhausted"
@@ -153,7 +159,7 @@ extension StoreError {
     case .notFound: 1
     case .invalidArgument: 64
     case .noStore: 66
-    case .closed, .poisoned: 69
+    case .closed, .forked, .poisoned: 69
     case .outOfSpace, .resourceExhausted: 73
     case .io, .durabilityLost: 74
     case .locked, .storeExists: 75

@@ -79,6 +79,8 @@ struct LogRecovery {
       let isTorn = survey.bad != nil || next.map { survey.endPosition < $0 } ?? false
       if isTorn && (next == nil || survey.endPosition < next ?? 0) {
         if end < synced {
+          // This segment is whole; the one behind it has lost its header.
+          if survey.bad == nil, let headerDamage { throw headerDamage }
           throw damage(
             survey.path, UInt64(survey.endOffset),
             "\(survey.bad ?? "frames are missing"), below log position \(synced), which was durable"

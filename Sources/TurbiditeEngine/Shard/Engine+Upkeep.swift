@@ -82,6 +82,7 @@ extension Engine {
   /// Makes every commit that was acknowledged durable.
   package func sync() throws(StoreError) {
     try requireWritable()
+    try requireInPlace()
     try syncLog()
   }
 
@@ -168,6 +169,7 @@ extension Engine {
   ///
   /// Operations that follow throw `closed`.
   package func close() throws(StoreError) {
+    if isForked { throw .forked }
     var failure: StoreError?
     if !isReadOnly {
       do throws(StoreError) {
@@ -203,7 +205,8 @@ extension Engine {
   ///
   /// What was acknowledged is in the log.
   package func abandon() {
-    guard markClosed() else { return }
+    // The lock belongs to the process that opened the store, and so do the threads.
+    guard !isForked, markClosed() else { return }
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()

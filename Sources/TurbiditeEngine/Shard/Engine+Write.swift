@@ -134,6 +134,8 @@ extension Engine {
     let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
     let entryCount = batches.reduce(0) { $0 + $1.entryCount }
     try makeRoom(for: byteCount, deletesOnly: !batches.contains { $0.holdsValues })
+    // Before the append: what is refused here was certainly not committed.
+    if synced { try requireInPlace() }
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
     if synced { try syncLog() }
     if entryCount > 0 { try apply(batches, entryCount: entryCount) }

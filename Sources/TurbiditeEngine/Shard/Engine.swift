@@ -53,6 +53,8 @@ package final class Engine: Sendable {
   /// Set once the store is closed or refuses writes, so that the way of an operation through a
   /// healthy store takes no lock.
   private let isImpaired = Atomic<Bool>(false)
+  /// That of the process that opened the store.
+  private let forkCount = ForkCount.current
   private let visible: Atomic<UInt64>
   /// The last sequence number given out; written by the leader.
   let lastSequence: Atomic<UInt64>
@@ -105,12 +107,14 @@ package final class Engine: Sendable {
 
   /// Throws when the engine cannot be read.
   func requireOpen() throws(StoreError) {
+    if isForked { throw .forked }
     guard isImpaired.load(ordering: .acquiring) else { return }
     if health.withLock({ $0.isClosed }) { throw .closed }
   }
 
   /// Throws when the engine cannot be written.
   func requireWritable() throws(StoreError) {
+    if isForked { throw .forked }
     if isReadOnly && !isImpaired.load(ordering: .acquiring) { throw .readOnly }
     guard isImpaired.load(ordering: .acquiring) else { return }
     let (isClosed, poison) = health.withLock { ($0.isClosed, $0.poison) }
@@ -128,6 +132,31 @@ package final class Engine: Sendable {
     isImpaired.store(true, ordering: .releasing)
     announce()
     environment.scheduler.progressWasMade()
+  }
+
+  /// Whether this is a child of the process that opened the store.
+  ///
+  /// It has the memory but not the threads, whose locks may be held for ever, and the lock on the
+  /// store is its parent's.
+  var isForked: Bool { ForkCount.current != forkCount }
+
+  /// Throws, and refuses writes from now on, when the store's directory or its LOCK is not where
+  /// it was: what is written now would not be found by the next opening, and another process may
+  /// have opened what stands there now.
+  ///
+  /// Costs three calls of the system, about a hundredth of a sync.
+  func requireInPlace() throws(StoreError) {
+    guard let lockFile else { return }
+    do throws(SystemError) {
+      if try environment.fileSystem.isInPlace(lockFile) { return }
+    } catch {
+      throw StoreError(error)
+    }
+    let cause = StoreError.noStore(
+      path: "the path it was opened at",
+      reason: "the directory was moved, removed or replaced meanwhile")
+    poison(cause)
+    throw .poisoned(cause.description)
   }
 
   /// Closes the engine to all operations.

@@ -70,6 +70,7 @@ extension Engine {
   ) throws(StoreError) {
     try manifest.withGate(environment.scheduler) { held throws(StoreError) in
       try requireWritable()
+      try requireInPlace()
       guard var edit = try edit(held.state) else { return }
       edit.nextFileNumber = manifest.upcomingNumber
       edit.lastSequence = visibleSequence
@@ -122,6 +123,7 @@ extension Engine {
 
   /// Writes the whole state to a new manifest, durably, and removes the one before.
   func replaceManifest(_ held: inout ManifestOwner.Held) throws(StoreError) {
+    try requireInPlace()
     let old = held.log?.number
     let number = manifest.nextNumber()
     held.state.nextFileNumber = manifest.upcomingNumber
