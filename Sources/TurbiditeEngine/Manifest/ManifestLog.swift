@@ -151,7 +151,8 @@ struct ManifestContents {
     }
     let body = bytes.slice(offset + 8, ManifestRecord.headerByteCount - 8 + length)
     let computed = body.hash(seed: seed.at(UInt64(offset)) ^ chain)
-    guard computed == checksum, kind == 1 || kind == 2 else {
+    let isIntact = computed == checksum || planted(.ignoreManifestChecksum)
+    guard isIntact, kind == 1 || kind == 2 else {
       return .failure(
         Finding(
           text: "record checksum stored \(hexadecimal(checksum)), computed \(hexadecimal(computed))"
@@ -225,7 +226,7 @@ final class ManifestLog {
       chain: 0)
     bytes.append(contentsOf: record.bytes)
     try file.writeBytes(bytes, at: 0)
-    try file.syncBytes()
+    if !planted(.skipNewManifestSync) { try file.syncBytes() }
     try fileSystem.publish(path + FileNames.temporarySuffix, as: path, in: "")
     offset = UInt64(bytes.count)
     chain = record.checksum
@@ -254,7 +255,7 @@ final class ManifestLog {
       }
       throw error
     }
-    try file.syncBytes()
+    if !planted(.skipManifestSync) { try file.syncBytes() }
     isCertain = true
     offset += UInt64(record.bytes.count)
     chain = record.checksum

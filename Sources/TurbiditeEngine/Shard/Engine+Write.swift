@@ -109,7 +109,7 @@ extension Engine {
       let entryCount = batches.reduce(0) { $0 + $1.entryCount }
       try makeRoom(for: byteCount)
       if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
-      if synced { try syncLog() }
+      if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
       if entryCount > 0 { try apply(batches, entryCount: entryCount) }
       return nil
     } catch {
@@ -140,7 +140,7 @@ extension Engine {
 
   func syncLog() throws(StoreError) {
     do throws(StoreError) { try log?.sync() } catch {
-      poison(error)
+      if !planted(.retryFailedSync) { poison(error) }
       throw error
     }
   }
@@ -150,6 +150,7 @@ extension Engine {
     let last = lastSequence.load(ordering: .relaxed)
     var sequence = last - UInt64(entryCount) + 1
     let now = environment.clock.monotonicNanoseconds()
+    if planted(.publishBeforeInsertion) { publish(last) }
     var inserter = EntryInserter(engine: self, segment: log?.currentSegment ?? 0)
     do throws(StoreError) {
       for batch in batches {
@@ -171,7 +172,7 @@ extension Engine {
       poison(error)
       throw .durabilityLost(operation: "insert", path: "memtable", code: 0)
     }
-    publish(last)
+    publish(planted(.publishHalfBatch) ? last - UInt64(entryCount / 2) : last)
     for tree in inserter.touched {
       tree.lastWrite.store(now, ordering: .relaxed)
       guard let active = tree.version.active else { continue }
