@@ -56,4 +56,26 @@ struct FailureTests {
     let again = try machine.open(Workload.smallParts)
     #expect(try again.blocking.get("key") == "1")
   }
+
+  /// The disk took every byte, and then said that it did not: the caller was told the answer.
+  @Test("a write that was refused is not found after a kill, however much of it arrived")
+  func refusedWrite() throws {
+    for byteCount in [1, 40, 100, 1 << 20] {
+      let machine = SimulatedMachine(seed: 6)
+      var store: Store? = try machine.open(Workload.smallParts)
+      try store?.blocking.put("kept", "1")
+      machine.disk.faultPlan = { operation, _ in
+        operation.systemName == "pwrite" ? .partialWrite(byteCount: byteCount, 5) : nil
+      }
+      let failure = #expect(throws: StoreError.self) {
+        try store?.blocking.put("refused", Bytes([UInt8](repeating: 1, count: 200)))
+      }
+      #expect(failure?.outcome == .no)
+      machine.disk.faultPlan = nil
+      store = nil
+      let again = try machine.crashed(.processKill).open(Workload.smallParts)
+      #expect(try again.blocking.get("kept") == "1")
+      #expect(try again.blocking.get("refused") == nil, "\(byteCount) bytes arrived")
+    }
+  }
 }
