@@ -10,6 +10,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableExperimentalFeature("Lifetimes"),
   .treatAllWarnings(as: .error),
+  // Simulations may force what the engine seldom does; releases have none of it.
+  .define("TURBIDITE_RARE_PATHS", .when(configuration: .debug)),
 ]
 
 /// Tools and tests relax memory safety only.

@@ -1,7 +1,7 @@
 // DiskState — the files, names and locks of the file system in memory, as one value.
 //
 // Room:    Simulation.
-// Limits:  Directories are neither removed nor renamed, as the protocol has it.
+// Limits:  A directory that was removed is kept as a number: a crash may bring its name back.
 
 import TurbiditeSystem
 
@@ -158,6 +158,49 @@ struct DiskState: Sendable {
     case .file:
       let (directory, name) = try parent(of: path)
       change([NameEffect(directory: directory, name: name, node: nil)])
+    }
+  }
+
+  /// Gives a file a second name.
+  mutating func link(_ source: RelativePath, to target: RelativePath) throws(DiskRefusal) {
+    _ = try parent(of: source)
+    let to = try parent(of: target)
+    let found = try node(source)
+    if case .absent = found { throw DiskRefusal(ENOENT) }
+    guard case .absent = try node(target) else { throw DiskRefusal(EEXIST) }
+    guard case .file(let file) = found else { throw DiskRefusal(EPERM) }
+    change([NameEffect(directory: to.directory, name: to.name, node: file)])
+  }
+
+  mutating func renameDirectory(
+    _ source: RelativePath, to target: RelativePath
+  ) throws(DiskRefusal) {
+    let from = try parent(of: source)
+    let to = try parent(of: target)
+    switch try node(source) {
+    case .absent: throw DiskRefusal(ENOENT)
+    case .file: throw DiskRefusal(ENOTDIR)
+    case .directory(let directory):
+      guard case .absent = try node(target) else { throw DiskRefusal(EEXIST) }
+      // A directory cannot be moved below itself.
+      if target.components.starts(with: source.components) { throw DiskRefusal(EINVAL) }
+      change([
+        NameEffect(directory: from.directory, name: from.name, node: nil),
+        NameEffect(directory: to.directory, name: to.name, node: directory),
+      ])
+    }
+  }
+
+  mutating func removeDirectory(_ path: RelativePath) throws(DiskRefusal) {
+    let (parent, name) = try parent(of: path)
+    switch try node(path) {
+    case .absent: throw DiskRefusal(ENOENT)
+    case .file: throw DiskRefusal(ENOTDIR)
+    case .directory(let directory):
+      guard directories[directory]?.current.isEmpty != false else {
+        throw DiskRefusal(ENOTEMPTY)
+      }
+      change([NameEffect(directory: parent, name: name, node: nil)])
     }
   }
 

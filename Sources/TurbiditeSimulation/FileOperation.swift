@@ -14,6 +14,9 @@ public struct FileOperation: Sendable, Hashable {
     case rename(to: String)
     case remove
     case syncDirectory
+    case link(to: String)
+    case renameDirectory(to: String)
+    case removeDirectory
     case size
     case read(offset: UInt64, count: Int)
     case write(offset: UInt64, count: Int)
@@ -39,8 +42,8 @@ public struct FileOperation: Sendable, Hashable {
   public var changesDisk: Bool {
     switch kind {
     case .open(let mode): mode != .read
-    case .createDirectory, .rename, .remove, .syncDirectory, .write, .preallocate, .truncate,
-      .sync:
+    case .createDirectory, .rename, .remove, .syncDirectory, .link, .renameDirectory,
+      .removeDirectory, .write, .preallocate, .truncate, .sync:
       true
     case .list, .size, .read, .tryLock, .unlock, .isLockedElsewhere: false
     }
@@ -52,7 +55,9 @@ public struct FileOperation: Sendable, Hashable {
     case .open: "open"
     case .createDirectory: "mkdir"
     case .list: "readdir"
-    case .rename: "rename"
+    case .rename, .renameDirectory: "rename"
+    case .link: "link"
+    case .removeDirectory: "rmdir"
     case .remove: "unlink"
     case .syncDirectory: "fsync"
     case .size: "fstat"
@@ -106,6 +111,13 @@ struct TraceHash: Sendable {
       add(kind == .shared ? 13 : 14, start, end)
     case .unlock(let start, let end): add(15, start, end)
     case .isLockedElsewhere(let start, let end): add(16, start, end)
+    case .link(let target):
+      add(17, 0)
+      add(target)
+    case .renameDirectory(let target):
+      add(18, 0)
+      add(target)
+    case .removeDirectory: add(19, 0)
     }
   }
 

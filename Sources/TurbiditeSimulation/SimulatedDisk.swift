@@ -223,6 +223,36 @@ public final class SimulatedDisk: FileSystem {
     }
   }
 
+  package func link(
+    _ source: String, to target: String, in other: any FileSystem
+  ) throws(SystemError) {
+    let (system, targetPath) = Subdirectory.resolve(target, in: other)
+    guard system === self else {
+      throw SystemError(operation: "link", path: source, code: EXDEV)
+    }
+    let from = try RelativePath(source, operation: "link")
+    let to = try RelativePath(targetPath, operation: "link")
+    try perform(FileOperation(.link(to: targetPath), source)) { disk throws(DiskRefusal) in
+      try disk.link(from, to: to)
+    }
+  }
+
+  package func renameDirectory(_ source: String, to target: String) throws(SystemError) {
+    let from = try RelativePath(source, operation: "rename")
+    let to = try RelativePath(target, operation: "rename")
+    try perform(FileOperation(.renameDirectory(to: target), source)) {
+      disk throws(DiskRefusal) in
+      try disk.renameDirectory(from, to: to)
+    }
+  }
+
+  package func removeDirectory(_ path: String) throws(SystemError) {
+    let checked = try RelativePath(path, operation: "rmdir")
+    try perform(FileOperation(.removeDirectory, path)) { disk throws(DiskRefusal) in
+      try disk.removeDirectory(checked)
+    }
+  }
+
   // MARK: - Details
 
   /// Counts and traces `operation`, asks the hook, and then changes the disk.

@@ -31,12 +31,24 @@ public struct SimulatedMachine: Sendable {
   public let clock: SimulatedClock
   /// What orders background work and stands for chance.
   public let seed: UInt64
+  private let rarePaths: RarePaths
 
   /// A machine with an empty disk, or with `disk`.
-  public init(seed: UInt64, disk: SimulatedDisk = SimulatedDisk()) {
+  ///
+  /// - Parameter rarePathOdds: of the turns that a store seldom takes, such as the change to a new
+  ///   manifest, it takes one in so many whenever it comes by; nil leaves it to need. Counts in
+  ///   builds with `TURBIDITE_RARE_PATHS` only, as debug builds are.
+  public init(seed: UInt64, disk: SimulatedDisk = SimulatedDisk(), rarePathOdds: Int? = nil) {
     self.seed = seed
     self.disk = disk
     clock = SimulatedClock()
+    rarePaths =
+      rarePathOdds.map { RarePaths(random: SeededRandom(seed: seed ^ 0x4A4E), odds: $0) } ?? .never
+  }
+
+  /// How often the store took each turn that it seldom takes, by name.
+  public var rarePathCounts: [String: Int] {
+    Dictionary(uniqueKeysWithValues: rarePaths.takenCounts.map { ($0.key.rawValue, $0.value) })
   }
 
   /// Opens the store on the disk.
@@ -46,13 +58,26 @@ public struct SimulatedMachine: Sendable {
     _ options: Store.Options = Store.Options(), mode: Store.Mode = .openOrCreate
   ) throws(StoreError) -> Store {
     let random = SeededRandom(seed: seed)
-    let environment = EngineEnvironment(
+    var environment = EngineEnvironment(
       fileSystem: disk, clock: clock, random: random,
       scheduler: SeededScheduler(random: SeededRandom(seed: seed ^ 0x5EED), clock: clock),
       threads: IOThreads(count: 1))
+    environment.rarePaths = rarePaths
     return try Store.open(
       on: StoreMachine(environment: environment, processorCount: 2), name: "simulated",
       mode: mode, options: options)
+  }
+
+  /// What is to be said of the store's files: see ``Turbidite/verify(storeAt:deep:_:)``.
+  ///
+  /// No crash damages a store, so that a ``Turbidite/Verification/Finding/Severity/damage`` here is
+  /// a bug of the store, unless the test damaged the disk.
+  public func verify(deep: Bool = true) throws(StoreError) -> [Verification.Finding] {
+    var findings: [Verification.Finding] = []
+    _ = try Turbidite.verify(disk, name: "simulated", deep: deep) { event throws(StoreError) in
+      if case .finding(let finding) = event { findings.append(finding) }
+    }
+    return findings
   }
 
   /// The machine after a crash at this moment; this one goes on unharmed.

@@ -13,6 +13,9 @@ final class Client {
   private(set) var machine: SimulatedMachine
   private let options: Store.Options
   private(set) var model = StoreModel()
+  /// A sync may fail, and take with it what the system's cache held: a kill is then as bad as a
+  /// loss of power.
+  var mayLoseCache = false
   private var store: Store?
   private var snapshot: Snapshot?
   private var snapshotContents: StoreModel.Contents = [:]
@@ -23,7 +26,10 @@ final class Client {
     self.options = options
   }
 
-  func open() throws { store = try machine.open(options) }
+  func open() throws {
+    store = try machine.open(options)
+    model.wasCreated = true
+  }
 
   /// Lets the store go, as the death of a process does.
   func abandon() {
@@ -74,11 +80,16 @@ final class Client {
   }
 
   func run(_ step: Step) throws {
-    if store == nil { try open() }
+    if store == nil {
+      try open()
+      // The store was closed with an error.
+      if mayLoseCache { try settle(powerFailed: true) }
+    }
     if step == .kill {
       // Before any other reference to the store is taken: its end is the kill.
       abandon()
       try open()
+      if mayLoseCache { return try settle(powerFailed: true) }
       // Opening writes anew, durably, what it found.
       return model.everythingIsDurable()
     }
@@ -129,8 +140,9 @@ final class Client {
       model.acknowledgeKeyspaces()
     case .reopen:
       snapshot = nil
-      try store.close()
+      // It is closed even when that throws.
       self.store = nil
+      try store.close()
       model.everythingIsDurable()
       try open()
     case .kill: break

@@ -21,6 +21,8 @@ struct SeedTests {
     }
     let total = figures.withLock { $0 }
     print("seeds: \(total.line)")
+    let rare = total.rarePaths.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+    print("seeds: rare paths:", rare.isEmpty ? "none in this build" : rare.joined(separator: ", "))
     for violation in total.violations.prefix(5) { Issue.record("\(violation)") }
   }
 

@@ -12,6 +12,8 @@ struct SimulationFigures: Sendable {
   var faults = 0
   var refusals = 0
   var readings = 0
+  /// How often the store took each turn that it seldom takes.
+  var rarePaths: [String: Int] = [:]
   var violations: [String] = []
 
   var line: String {
@@ -27,6 +29,7 @@ struct SimulationFigures: Sendable {
     refusals += other.refusals
     readings += other.readings
     violations += other.violations
+    rarePaths.merge(other.rarePaths, uniquingKeysWith: +)
   }
 }
 
@@ -57,6 +60,7 @@ final class Simulation: @unchecked Sendable {
   private let options: Store.Options
   private let steps: [Step]
   private let crashOdds: Int
+  private let rarePathOdds: Int?
   private let client: Client
   private let plan: Mutex<Plan>
   private(set) var figures = SimulationFigures()
@@ -81,7 +85,8 @@ final class Simulation: @unchecked Sendable {
     plan.faultOdds = [0, 0, 40, 150, 600][random.below(5)]
     for fault in Self.faults where random.below(2) == 0 { plan.faults.append(fault) }
     self.plan = Mutex(plan)
-    client = Client(SimulatedMachine(seed: seed), options)
+    rarePathOdds = [nil, 5, 20, 100][random.below(4)]
+    client = Client(SimulatedMachine(seed: seed, rarePathOdds: rarePathOdds), options)
     self.seed = seed
     self.random = random
   }
@@ -119,8 +124,13 @@ final class Simulation: @unchecked Sendable {
     client.machine.disk.faultPlan = nil
     client.abandon()
     traces.append(client.machine.disk.traceHash)
+    countRarePaths()
     figures.faults = plan.withLock { $0.faultCount }
     return figures
+  }
+
+  private func countRarePaths() {
+    figures.rarePaths.merge(client.machine.rarePathCounts, uniquingKeysWith: +)
   }
 
   private func act() throws {
@@ -205,7 +215,9 @@ final class Simulation: @unchecked Sendable {
       }
     client.machine.disk.faultPlan = nil
     traces.append(client.machine.disk.traceHash)
-    let after = SimulatedMachine(seed: random.next(), disk: crash.disk.crashed(survival))
+    countRarePaths()
+    let after = SimulatedMachine(
+      seed: random.next(), disk: crash.disk.crashed(survival), rarePathOdds: rarePathOdds)
     client.goOn(after, crash.model)
     let cacheLost = plan.withLock { $0.syncFailed }
     watch(after.disk)

@@ -18,6 +18,9 @@ struct StoreModel: Sendable {
   private(set) var durable = 0
   private(set) var acknowledgedKeyspaces = 0
 
+  /// The store's first opening returned: from then on there is a store whatever happens.
+  var wasCreated = false
+
   var last: Contents { states[states.count - 1] }
 
   /// A commit is tried: `change` makes the next contents.

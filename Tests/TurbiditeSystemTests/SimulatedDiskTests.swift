@@ -85,6 +85,50 @@ struct SimulatedDiskTests {
     #expect(seen == [[], ["a"], ["b"], ["c"], ["a", "c"], ["b", "c"]])
   }
 
+  @Test("A directory that is renamed keeps what it holds, and survives whole or not at all")
+  func directoryRename() throws {
+    let disk = SimulatedDisk()
+    try disk.createDirectory("new")
+    try disk.open("new/a", .create).sync()
+    try disk.syncDirectory("new")
+    try disk.renameDirectory("new", to: "done")
+    #expect(try disk.list("done") == ["a"])
+    #expect(try disk.crashed(.nothingUnsynced).list("") == [])
+    var seen: Set<[String]> = []
+    for seed in 0..<200 {
+      let after = disk.crashed(.random(UInt64(seed)))
+      let names = try after.list("")
+      seen.insert(names)
+      if names == ["done"] { #expect(try after.list("done") == ["a"]) }
+    }
+    #expect(seen == [[], ["new"], ["done"]])
+    try disk.syncDirectory("")
+    #expect(try disk.crashed(.nothingUnsynced).list("done") == ["a"])
+    #expect(code { try disk.removeDirectory("done") } == ENOTEMPTY)
+    try disk.remove("done/a")
+    try disk.removeDirectory("done")
+    #expect(try disk.crashed(.nothingUnsynced).list("done") == ["a"])
+  }
+
+  @Test("A file with two names loses one by a crash, and is whole under the other")
+  func linkSurvives() throws {
+    let disk = SimulatedDisk()
+    let file = try disk.open("a", .create)
+    try file.write([1, 2], at: 0)
+    try file.sync()
+    try disk.syncDirectory("")
+    try disk.createDirectory("d")
+    try disk.syncDirectory("")
+    try disk.link("a", to: "d/b", in: disk)
+    #expect(try disk.crashed(.nothingUnsynced).list("d") == [])
+    try disk.syncDirectory("d")
+    try disk.remove("a")
+    try disk.syncDirectory("")
+    let after = disk.crashed(.nothingUnsynced)
+    #expect(try after.list("") == ["d"])
+    #expect(after.contents("d/b") == [1, 2])
+  }
+
   @Test("A file that was renamed twice has exactly one name after a crash")
   func oneName() throws {
     let disk = SimulatedDisk()

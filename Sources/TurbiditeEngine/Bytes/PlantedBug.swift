@@ -1,7 +1,7 @@
 // PlantedBug — mistakes that are in the engine on request, to test the tests.
 //
 // Room:    Engine/Bytes. Names sites in every room.
-// Limits:  Only a build with -DTURBIDITE_PLANTED_BUGS, which Tools/planted-bugs makes, can have one.
+// Limits:  Only a build with -DTURBIDITE_PLANTED_BUGS, made by Tools/planted-bugs, can have one.
 //          Everywhere else `planted` is the constant false, and the sites cost nothing.
 
 #if TURBIDITE_PLANTED_BUGS
@@ -41,12 +41,16 @@ enum PlantedBug: CaseIterable {
   case acceptZeroFrame
   /// The length in a frame's header is not checked against the file.
   case trustFrameLength
-  /// A segment of a newer format is read as if it were ours.
+  /// A manifest or segment of a newer format is read as if it were ours.
   case acceptNewerFormat
   /// Recovery goes on behind missing frames.
   case recoverBeyondGap
   /// Recovery does not ask how far the log was durable.
   case forgetSyncedPosition
+  /// A torn header of a segment is damage, though nothing durable is missing.
+  case condemnTornHeader
+  /// A range deletion that one shard carried forward is replayed in every shard.
+  case replayCarriedRangeEverywhere
 
   // MARK: - Writing
 
@@ -144,6 +148,19 @@ enum PlantedBug: CaseIterable {
   case splitVersionsOfKey
   /// Each table of a compaction holds all of its range tombstones.
   case unclippedRangeTombstones
+
+  // MARK: - Verification and checkpoints
+
+  /// A deep verification says nothing of data blocks whose checksum is wrong.
+  case verifyOverlooksBlocks
+  /// A checkpoint lacks the log's open segment.
+  case checkpointWithoutLogTail
+  /// A checkpoint shares the segment that the store goes on writing.
+  case linkOpenSegment
+  /// Copies in a checkpoint are not made durable.
+  case skipCheckpointSync
+  /// The name of a finished checkpoint is not made durable.
+  case skipCheckpointNameSync
 
   // MARK: - Order
 

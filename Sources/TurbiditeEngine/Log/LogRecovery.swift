@@ -155,6 +155,7 @@ struct LogRecovery {
       // Without a header the segment was being created: none of its frames was ever durable, or
       // the search above has found the proof that some was, and the end check reports it.
       guard let header = segment.header else {
+        if planted(.condemnTornHeader), let damage = segment.headerDamage { throw damage }
         headerDamage = headerDamage ?? segment.headerDamage
         continue
       }

@@ -209,7 +209,7 @@ private struct Opener {
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
     let writer = LogWriter(
       fileSystem: fileSystem, store: store, segmentByteCount: options.logSegmentByteCount, log: log,
-      nextNumber: { manifest.nextNumber() })
+      rarePaths: environment.rarePaths, nextNumber: { manifest.nextNumber() })
     let parts = try assemble(
       store: store, state: state, manifest: manifest, recovered: log, log: writer, lock: lock,
       report: report)
@@ -250,7 +250,7 @@ private struct Opener {
     let scheduler = environment.scheduler
     let tables = TableCache(
       fileSystem: fileSystem, store: store, budget: budget,
-      maximumOpenCount: options.maximumOpenTableCount,
+      maximumOpenCount: options.maximumOpenTableCount, rarePaths: environment.rarePaths,
       onObsolete: { file in
         obsolete.add(file)
         jobs.wakeUp(at: 0)
@@ -486,7 +486,11 @@ extension EntryInserter {
       sequence <= state.trees[tree.id]?.flushedSequence ?? 0
     }
     if entry.kind == .rangeDeletion {
-      for tree in keyspace.trees where !isFlushed(tree) {
+      for tree in keyspace.trees
+      where !isFlushed(tree)
+        && (entry.carriedShard ?? tree.id.shard == tree.id.shard
+          || planted(.replayCarriedRangeEverywhere))
+      {
         try insertRange(entry, sequence, into: tree)
       }
       return true
