@@ -122,7 +122,10 @@ struct LogSegmentReader {
     var hashBudget = 4 * buffer.count
     while offset + LogFrame.headerByteCount <= buffer.count, hashBudget > 0 {
       if buffer.view.load(offset + 30, as: UInt16.self) == FrameCoder.mark {
-        hashBudget -= Int(buffer.view.load(offset + 8, as: UInt32.self))
+        // A length that reaches behind the end costs no hash: a damaged one must not use up what
+        // the frames behind it need.
+        let count = Int(buffer.view.load(offset + 8, as: UInt32.self))
+        if count <= buffer.count - offset { hashBudget -= count }
         if case .frame(let frame) = coder.frame(in: buffer.view, at: offset) {
           guard visit(frame) else { return }
           offset += frame.byteCount
