@@ -149,7 +149,7 @@ enum PlantedBug: CaseIterable {
   /// Each table of a compaction holds all of its range tombstones.
   case unclippedRangeTombstones
 
-  // MARK: - Verification and checkpoints
+  // MARK: - Verification, checkpoints and repair
 
   /// A deep verification says nothing of data blocks whose checksum is wrong.
   case verifyOverlooksBlocks
@@ -161,6 +161,8 @@ enum PlantedBug: CaseIterable {
   case skipCheckpointSync
   /// The name of a finished checkpoint is not made durable.
   case skipCheckpointNameSync
+  /// A repair brings back what range deletions had removed.
+  case repairIgnoresTombstones
 
   // MARK: - Order
 
