@@ -78,4 +78,54 @@ struct FailureTests {
       return
     }
   }
+
+  /// One shard rests and another writes: what the first holds is carried to the end of the log, and
+  /// must be durable there before the log is cut where it was.
+  @Test(
+    "what was synced outlives the segment that it was written to", arguments: 0..<3,
+    [500, 700, 900])
+  func carriedPastTrim(_ other: Int, _ byteCount: Int) throws {
+    var options = Workload.smallParts
+    options.memtableByteCount = 32 << 10
+    let machine = SimulatedMachine(seed: 7)
+    let store = try machine.open(options)
+    try store.blocking.put("resting", "1", durability: .synced)
+    for number in 0..<160 {
+      try store.blocking.put(
+        Client.key(other), Bytes([UInt8](repeating: UInt8(number), count: byteCount)))
+      guard number >= 40 else { continue }
+      let after = try machine.crashed(.nothingUnsynced).open(options)
+      #expect(try after.blocking.get("resting") == "1", "after \(number) puts")
+    }
+    try store.blocking.close()
+  }
+
+  /// Each of these lives led to a bug of docs/track-record.md.
+  @Test("seeds that once found something find nothing", arguments: [UInt64(34), 156, 461, 2837])
+  func seedsOfOldBugs(_ seed: UInt64) {
+    let found = Simulation(seed: seed).run(callCount: 120)
+    #expect(found.violations.isEmpty, "\(found.violations)")
+  }
+
+  /// The disk took every byte, and then said that it did not: the caller was told the answer.
+  @Test("a write that was refused is not found after a kill, however much of it arrived")
+  func refusedWrite() throws {
+    for byteCount in [1, 40, 100, 1 << 20] {
+      let machine = SimulatedMachine(seed: 6)
+      var store: Store? = try machine.open(Workload.smallParts)
+      try store?.blocking.put("kept", "1")
+      machine.disk.faultPlan = { operation, _ in
+        operation.systemName == "pwrite" ? .partialWrite(byteCount: byteCount, 5) : nil
+      }
+      let failure = #expect(throws: StoreError.self) {
+        try store?.blocking.put("refused", Bytes([UInt8](repeating: 1, count: 200)))
+      }
+      #expect(failure?.outcome == .no)
+      machine.disk.faultPlan = nil
+      store = nil
+      let again = try machine.crashed(.processKill).open(Workload.smallParts)
+      #expect(try again.blocking.get("kept") == "1")
+      #expect(try again.blocking.get("refused") == nil, "\(byteCount) bytes arrived")
+    }
+  }
 }

@@ -160,6 +160,48 @@ struct DamageTests {
     }
   }
 
+  /// Every frame says how far the log was durable when it was written; nothing else knows it here.
+  @Test("in a log that was never closed, damage to what was durable is no torn tail")
+  func damagedBehindSync() throws {
+    let machine = SimulatedMachine(seed: 8)
+    var store: Store? = try machine.open(Self.options)
+    let count = 12
+    for number in 0..<count {
+      try store?.blocking.put(Bytes("key\(number)"), Bytes("v\(number)"), durability: .synced)
+    }
+    store = nil
+    let disk = machine.disk.crashed(.processKill)
+    for name in try disk.list("log") {
+      let file = "log/\(name)"
+      let length =
+        disk.contents(file).map { $0.count - $0.reversed().prefix { $0 == 0 }.count } ?? 0
+      #expect(length > 96 + 32 * count)
+      var (errors, failures) = (0, 0)
+      for offset in stride(from: 0, to: length, by: 3) where failures < 3 {
+        let copy = disk.crashed(.processKill)
+        try copy.corrupt(file, at: offset, xor: 0x41)
+        do throws(StoreError) {
+          let again = try SimulatedMachine(seed: 9, disk: copy).open(Self.options)
+          // Only the last frame has none behind it that calls it durable.
+          for number in 0..<(count - 1) where try again.blocking.get(Bytes("key\(number)")) == nil {
+            failures += 1
+            Issue.record("\(file) at \(offset) of \(length): key\(number) is lost unnoticed")
+            break
+          }
+          try again.blocking.close()
+        } catch {
+          errors += 1
+          guard case .corrupt(let damage) = error, damage.file == file else {
+            failures += 1
+            Issue.record("\(file) at \(offset) of \(length): \(error)")
+            continue
+          }
+        }
+      }
+      #expect(errors > 0)
+    }
+  }
+
   @Test("a whole manifest or log of a newer format is refused by its version")
   func newerFormat() throws {
     let (disk, expected) = try writtenStore()

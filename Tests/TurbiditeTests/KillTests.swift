@@ -205,7 +205,9 @@ struct KillRound {
     posix_spawn_file_actions_adddup2(&actions, output, 1)
     let words = [buildProduct("turbidite-kill-writer"), path, "\(seed)", "\(KillLedger.laneCount)"]
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-    var environment: [UnsafeMutablePointer<CChar>?] = [strdup("SWIFT_BACKTRACE=enable=no"), nil]
+    let bug = environmentValue("TURBIDITE_PLANTED_BUG") ?? ""
+    let variables = ["SWIFT_BACKTRACE=enable=no", "TURBIDITE_PLANTED_BUG=\(bug)"]
+    var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
     defer { (arguments + environment).forEach { free($0) } }
     var process: pid_t = 0
     let code = posix_spawn(&process, words[0], &actions, nil, &arguments, &environment)

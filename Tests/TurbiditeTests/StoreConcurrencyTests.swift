@@ -46,8 +46,11 @@ struct StoreConcurrencyTests {
 
   private struct Broken: Error { var what: String }
 
-  @Test("batches are whole for every reader, and nobody reads time running backward")
-  func batchesAreWhole() throws {
+  /// Several times, as one time may meet no reader between the halves of a batch.
+  @Test(
+    "batches are whole for every reader, and nobody reads time running backward",
+    arguments: 0..<8)
+  func batchesAreWhole(_: Int) throws {
     let directory = ScratchDirectory()
     let store = try Store.Blocking.open(at: directory.file("store"), options: options())
     let rounds = environmentCount("TURBIDITE_CONCURRENCY_ROUNDS", default: 400)

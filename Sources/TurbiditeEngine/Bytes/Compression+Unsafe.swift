@@ -42,5 +42,5 @@ func decompressLZ4(_ stored: ByteView, into target: OwnedBuffer) -> Bool {
   let count = unsafe LZ4_decompress_safe(
     stored.start.assumingMemoryBound(to: CChar.self),
     target.start.assumingMemoryBound(to: CChar.self), Int32(stored.count), Int32(target.count))
-  return Int(count) == target.count
+  return Int(count) == target.count || (count >= 0 && planted(.acceptShortDecompression))
 }

@@ -20,7 +20,7 @@ extension File {
     } catch {
       throw StoreError(error)
     }
-    guard read == count else {
+    guard read == count || planted(.acceptShortRead) else {
       throw .corrupt(
         Damage(
           file: path, offset: offset,

@@ -157,10 +157,13 @@ struct CompactionPicker {
     guard !inputs.isEmpty else { return nil }
     // The outputs may span everything between the inputs, so what lies between belongs to it.
     let outputInputs = tables.levels[output].filter { table in
-      inputs.contains { !table.endsBefore($0) } && inputs.contains { !$0.endsBefore(table) }
+      planted(.overlookOverlap)
+        ? table.overlaps(inputs[0])
+        : inputs.contains { !table.endsBefore($0) } && inputs.contains { !$0.endsBefore(table) }
     }
     let all = inputs + outputInputs
-    let isBottommost = !tables.levels[(output + 1)...].contains { list in
+    let below = planted(.dropTombstonesEarly) ? lastLevel + 1 : output + 1
+    let isBottommost = !tables.levels[below...].contains { list in
       list.contains { table in all.contains { $0.overlaps(table) } }
     }
     return CompactionPlan(

@@ -43,7 +43,7 @@ struct TableSink {
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
     if let writer,
       writer.byteCountEstimate >= context.tableByteCount || context.rarePaths.takes(.endTable),
-      !lastKey.withView({ $0.isEqual(to: key) })
+      planted(.splitVersionsOfKey) || !lastKey.withView({ $0.isEqual(to: key) })
     {
       try finishTable(before: key.bytes())
     }
@@ -59,7 +59,9 @@ struct TableSink {
   mutating func finish() throws(StoreError) {
     if writer == nil, !tombstones.clipped(from: lowerBound, to: nil).isEmpty { try beginTable() }
     if writer != nil { try finishTable(before: nil) }
-    if !tables.isEmpty { try context.fileSystem.syncNames(directory) }
+    if !tables.isEmpty && !planted(.skipTableDirectorySync) {
+      try context.fileSystem.syncNames(directory)
+    }
   }
 
   private var directory: String { FileNames.shardDirectory(context.tree.shard) }
@@ -79,7 +81,9 @@ struct TableSink {
 
   private mutating func finishTable(before next: [UInt8]?) throws(StoreError) {
     guard let writer else { return }
-    let share = tombstones.clipped(from: lowerBound, to: next)
+    let share =
+      planted(.unclippedRangeTombstones)
+      ? tombstones : tombstones.clipped(from: lowerBound, to: next)
     if !share.isEmpty { writer.addRangeTombstones(share) }
     let summary = try writer.finish()
     tables.append(TableMetadata(fileNumber: writerNumber, summary: summary))

@@ -62,7 +62,8 @@ struct VersionFilter {
       for sequence in fragment.sequences {
         if let newer, !isSeparated(sequence, from: newer) { continue }
         newer = sequence
-        if isBottommost && isBelowAllSnapshots(sequence) { continue }
+        let isLast = isBottommost || planted(.dropRangeTombstonesEarly)
+        if isLast && isBelowAllSnapshots(sequence) { continue }
         kept.append((fragment.start, fragment.end, sequence))
       }
     }
@@ -72,7 +73,7 @@ struct VersionFilter {
   /// Whether some snapshot sees the older but not the newer of two sequence numbers.
   private func isSeparated(_ older: UInt64, from newer: UInt64) -> Bool {
     guard let snapshot = firstSnapshot(atOrAbove: older) else { return false }
-    return snapshot < newer
+    return planted(.snapshotSeparatesTooLittle) ? snapshot + 1 < newer : snapshot < newer
   }
 
   private func isBelowAllSnapshots(_ sequence: UInt64) -> Bool {

@@ -68,7 +68,7 @@ struct LogRecovery {
       let next = surveys[(index + 1)...].map(\.header.basePosition).min()
       let base = survey.header.basePosition
       if let next, base >= next { continue }
-      guard base == log.endPosition else {
+      guard base == log.endPosition || planted(.recoverBeyondGap) else {
         if log.endPosition < synced { throw headerDamage ?? gap(after: log, before: survey) }
         log.tornByteCount += UInt64(survey.byteCount)
         continue
@@ -153,10 +153,11 @@ struct LogRecovery {
         largest = max(largest, frame.syncedPosition)
       }
       largest = max(largest, segment.syncedPosition(searchingFrom: endOffset))
-      synced = max(synced, largest)
+      if !planted(.forgetSyncedPosition) { synced = max(synced, largest) }
       // Without a header the segment was being created: none of its frames was ever durable, or
       // the search above has found the proof that some was, and the end check reports it.
       guard let header = segment.header else {
+        if planted(.condemnTornHeader), let damage = segment.headerDamage { throw damage }
         headerDamage = headerDamage ?? segment.headerDamage
         continue
       }

@@ -186,7 +186,7 @@ final class LogWriter: @unchecked Sendable {
     kind: FrameKind, firstSequence: UInt64, entryCount: Int, rawByteCount: Int, isCompressed: Bool
   ) throws(StoreError) {
     guard let file = leading.file else { preconditionFailure("no segment is open") }
-    let synced = syncedPosition
+    let synced = planted(.claimSyncedTooEarly) ? position : syncedPosition
     FrameCoder(seed: ChecksumSeed(store: store, fileNumber: leading.number)).seal(
       &leading.scratch, from: 0, at: leading.offset, kind: kind, firstSequence: firstSequence,
       entryCount: entryCount, rawByteCount: rawByteCount, isCompressed: isCompressed,
@@ -241,7 +241,7 @@ final class LogWriter: @unchecked Sendable {
     _ file: any File, _ failure: SystemError
   ) throws(StoreError) -> Never {
     do throws(SystemError) {
-      try file.truncate(to: leading.offset)
+      if !planted(.keepFailedFrame) { try file.truncate(to: leading.offset) }
       leading.allocatedByteCount = leading.offset
     } catch {
       // All but the frame's padding may be there: a recovery could find it whole.
@@ -313,10 +313,13 @@ final class LogWriter: @unchecked Sendable {
     }
     guard target > syncedPosition || syncsDirectory else { return }
     do throws(SystemError) {
-      for file in files { try file.sync() }
-      if syncsDirectory { try fileSystem.syncDirectory(FileNames.logDirectory) }
+      let chosen = planted(.syncOldestSegmentOnly) ? Array(files.prefix(1)) : files
+      if !planted(.skipLogSync) { for file in chosen { try file.sync() } }
+      if syncsDirectory && !planted(.skipLogDirectorySync) {
+        try fileSystem.syncDirectory(FileNames.logDirectory)
+      }
     } catch {
-      throw StoreError(sync: error)
+      if !planted(.ignoreLogSyncFailure) { throw StoreError(sync: error) }
     }
     shared.withLock { shared in
       shared.syncedPosition = max(shared.syncedPosition, target)
@@ -336,6 +339,7 @@ final class LogWriter: @unchecked Sendable {
   /// Makes everything durable, ends the current segment with a seal and makes that durable, too:
   /// from then on any damage in the log is told from a torn tail.
   func close() throws(StoreError) {
+    if planted(.closeWithoutSync) { return }
     try sync()
     guard leading.file != nil else { return }
     try sealCurrentSegment()
@@ -352,7 +356,7 @@ final class LogWriter: @unchecked Sendable {
   func rewriteTail(
     of log: RecoveredLog, with recovery: LogRecovery
   ) throws(StoreError) {
-    guard log.endPosition > log.syncedPosition else { return }
+    guard log.endPosition > log.syncedPosition, !planted(.keepUnsyncedTail) else { return }
     let number = nextNumber()
     let path = FileNames.logSegment(number)
     let header = LogSegmentHeader(

@@ -153,7 +153,8 @@ struct ManifestContents {
     }
     let body = bytes.slice(offset + 8, ManifestRecord.headerByteCount - 8 + length)
     let computed = body.hash(seed: seed.at(UInt64(offset)) ^ chain)
-    guard computed == checksum, kind == 1 || kind == 2 else {
+    let isIntact = computed == checksum || planted(.ignoreManifestChecksum)
+    guard isIntact, kind == 1 || kind == 2 else {
       return .failure(
         Finding(
           text: "record checksum stored \(hexadecimal(checksum)), computed \(hexadecimal(computed))"
@@ -228,7 +229,7 @@ final class ManifestLog {
     bytes.append(contentsOf: record.bytes)
     do throws(StoreError) {
       try file.writeBytes(bytes, at: 0)
-      try file.syncBytes()
+      if !planted(.skipNewManifestSync) { try file.syncBytes() }
     } catch {
       // Tried again and again on a full disk, each attempt would leave a file.
       ManifestLog.discard(path + FileNames.temporarySuffix, fileSystem)
@@ -268,7 +269,7 @@ final class ManifestLog {
       }
       throw error
     }
-    try file.syncBytes()
+    if !planted(.skipManifestSync) { try file.syncBytes() }
     isCertain = true
     offset += UInt64(record.bytes.count)
     chain = record.checksum

@@ -172,7 +172,8 @@ final class RangeTombstones: Sendable {
     var high = fragments.count
     while low < high {
       let middle = (low + high) / 2
-      if fragments[middle].end.withView({ $0.compare(key) <= 0 }) {
+      let order = fragments[middle].end.withView { $0.compare(key) }
+      if planted(.rangeEndIsInclusive) ? order < 0 : order <= 0 {
         low = middle + 1
       } else {
         high = middle

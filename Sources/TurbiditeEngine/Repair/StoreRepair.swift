@@ -479,7 +479,9 @@ package struct StoreRepair {
     }
     guard !sources.isEmpty else { return }
     let filter = VersionFilter(
-      snapshots: [], tombstones: RangeTombstones.merged(sets), isBottommost: true)
+      snapshots: [],
+      tombstones: planted(.repairIgnoresTombstones) ? .none : RangeTombstones.merged(sets),
+      isBottommost: true)
     try writer.write(tree, MergingCursor(sources), filter) { count throws(StoreError) in
       try advance(count)
     }

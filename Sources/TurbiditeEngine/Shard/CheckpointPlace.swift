@@ -79,7 +79,7 @@ struct CheckpointPlace {
     do throws(SystemError) { try parent.renameDirectory(temporaryName, to: name) } catch {
       throw error.isPresent ? .storeExists(path: name) : StoreError(error)
     }
-    try parent.syncNames("")
+    if !planted(.skipCheckpointNameSync) { try parent.syncNames("") }
   }
 
   /// Removes the place and what it holds, as far as that goes: what stays is cleared next time.

@@ -74,7 +74,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       sets.append(try table.open().rangeTombstones)
     }
     let filter = VersionFilter(
-      snapshots: engine.pins.all,
+      snapshots: planted(.compactionIgnoresSnapshots) ? [] : engine.pins.all,
       tombstones: sets.isEmpty ? .none : RangeTombstones.merged(sets),
       isBottommost: plan.isBottommost)
     self.filter = filter
@@ -115,6 +115,11 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     let added = plan.isMove ? moved : try engine.handles(for: outputs, tree: tree.id)
     let removed =
       handles(plan.inputs, plan.inputLevel) + handles(plan.outputInputs, plan.outputLevel)
+    if planted(.deleteInputsFirst) {
+      for table in removed where !plan.isMove {
+        try engine.environment.fileSystem.removeFile(table.path)
+      }
+    }
     let removedNumbers = Set(removed.map(\.metadata.fileNumber))
     try engine.install(
       { state throws(StoreError) in

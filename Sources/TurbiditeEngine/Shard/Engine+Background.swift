@@ -149,7 +149,8 @@ extension Engine {
     guard let log else { return }
     var (floor, position) = log.newestSegment
     for tree in dirtyTrees.withLock({ Array($0.values) }) {
-      for memtable in tree.version.memtables where memtable !== flushed {
+      for memtable in tree.version.memtables
+      where memtable !== flushed && !planted(.logFloorTooHigh) {
         floor = min(floor, memtable.oldestSegment.load(ordering: .acquiring))
       }
     }

@@ -76,7 +76,8 @@ extension Engine {
     for number in log.segmentNumbers where number >= state.logFloor {
       let path = FileNames.logSegment(number)
       builder.report.segmentCount += 1
-      if let open, open.number == number {
+      if planted(.checkpointWithoutLogTail), open?.number == number { continue }
+      if let open, open.number == number, !planted(.linkOpenSegment) {
         // It goes on growing, and with it a link to it would.
         let file = try environment.fileSystem.openFile(path, .read)
         moment.unlinked.append((path, file, open.byteCount))

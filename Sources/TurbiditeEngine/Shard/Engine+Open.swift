@@ -94,7 +94,7 @@ private struct Opener {
     for shard in 0..<UInt32(layout.shardCount) {
       try makeDirectoryIfAbsent(FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
     }
-    try fileSystem.syncNames(FileNames.shardsDirectory)
+    if !planted(.skipCreationSync) { try fileSystem.syncNames(FileNames.shardsDirectory) }
     try fileSystem.syncNames("")
     var state = ManifestState()
     var edit = VersionEdit()
@@ -122,8 +122,9 @@ private struct Opener {
   private func takeLock() throws(StoreError) -> any File {
     let lock = try fileSystem.openFile(FileNames.lock, .readWrite)
     do throws(SystemError) {
-      guard
-        try lock.tryLock(.exclusive, from: LockBytes.writer, to: LockBytes.writer + 1)
+      let isTaken = try lock.tryLock(
+        .exclusive, from: LockBytes.writer, to: LockBytes.writer + 1)
+      guard isTaken || planted(.openWithoutLock)
       else { throw SystemError(operation: "lock", path: FileNames.lock, code: 0) }
     } catch {
       if error.code == 0 { throw .locked(path: name) }
@@ -155,7 +156,8 @@ private struct Opener {
   private func openForWriting(
     _ lock: any File, _ manifests: [UInt64]
   ) throws(StoreError) -> Engine {
-    guard let newest = manifests.last else { preconditionFailure("no manifest to open") }
+    let chosen = planted(.openOldestManifest) ? manifests.first : manifests.last
+    guard let newest = chosen else { preconditionFailure("no manifest to open") }
     let contents = try readManifest(newest)
     try requireTables(contents.state)
     let recovery = LogRecovery(
@@ -205,7 +207,9 @@ private struct Opener {
     let files = try FileInventory(fileSystem, shardCount: state.slots?.shardCount ?? 0)
     // A number that any file bears is taken, whatever the manifest says: an edit that was lost may
     // have given it out (RocksDB issues 7607 and 7621).
-    state.nextFileNumber = max(state.nextFileNumber, files.largestNumber + 1)
+    if !planted(.reuseFileNumber) {
+      state.nextFileNumber = max(state.nextFileNumber, files.largestNumber + 1)
+    }
     try state.requireRoom(behind: log.endPosition)
     // The log position may not fall behind what the manifest knows to have been durable.
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
@@ -217,6 +221,9 @@ private struct Opener {
       report: report)
     let engine = Engine(environment: environment, options: options, parts: parts)
     do throws(StoreError) {
+      for number in oldManifests where planted(.deleteOldManifestFirst) {
+        try fileSystem.removeFile(FileNames.manifest(number))
+      }
       try usingReserve { () throws(StoreError) in
         try manifest.withGate(environment.scheduler) { held throws(StoreError) in
           try engine.replaceManifest(&held)
@@ -231,7 +238,7 @@ private struct Opener {
       }
     } catch {
       // Gives the lock and the files back: jobs that wait hold on to the engine.
-      engine.abandon()
+      if !planted(.keepLockAfterFailedOpen) { engine.abandon() }
       throw error
     }
     removeOrphans(files, engine, oldManifests)
@@ -289,7 +296,9 @@ private struct Opener {
       recoveredLog: (
         recovered.parts.reduce(0) { $0 + $1.endPosition - $1.basePosition }, recovered.parts.count
       ),
-      keyspaces: keyspaces, lastSequence: max(state.lastSequence, recovered.lastSequence))
+      keyspaces: keyspaces,
+      lastSequence: planted(.reuseSequenceNumbers)
+        ? state.lastSequence : max(state.lastSequence, recovered.lastSequence))
   }
 
   /// Removes files of ours that nothing refers to.
@@ -497,7 +506,10 @@ extension EntryInserter {
     }
     if entry.kind == .rangeDeletion {
       for tree in keyspace.trees
-      where !isFlushed(tree) && entry.carriedShard ?? tree.id.shard == tree.id.shard {
+      where !isFlushed(tree)
+        && (entry.carriedShard ?? tree.id.shard == tree.id.shard
+          || planted(.replayCarriedRangeEverywhere))
+      {
         try insertRange(entry, sequence, into: tree)
       }
       return true

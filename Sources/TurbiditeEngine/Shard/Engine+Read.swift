@@ -52,7 +52,9 @@ extension Engine {
   }
 
   /// Pins the present: what is visible now stays readable until it is unpinned.
-  package func pinSnapshot() -> UInt64 { pins.pin { visibleSequence } }
+  package func pinSnapshot() -> UInt64 {
+    pins.pin { visibleSequence + (planted(.snapshotTooNew) ? 1 : 0) }
+  }
 
   package func unpinSnapshot(_ sequence: UInt64) { pins.unpin(sequence) }
 

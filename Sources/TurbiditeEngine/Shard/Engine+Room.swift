@@ -181,7 +181,7 @@ extension Engine {
       }
     }
     if hasCarried {
-      try syncLog()
+      if !planted(.trimBeforeCarriedIsDurable) { try syncLog() }
       jobs.add(LogTrimJob(engine: self))
       environment.scheduler.workIsReady()
     }
@@ -200,7 +200,8 @@ extension Engine {
         keyspace: tree.id.keyspace, cursor.key, cursor.value)
       try cursor.next()
     }
-    for fragment in active.memtable.rangeTombstones.fragments {
+    let tombstones = active.memtable.rangeTombstones
+    for fragment in tombstones.fragments where !planted(.carryWithoutRangeTombstones) {
       for sequence in fragment.sequences {
         fragment.start.withView { start in
           fragment.end.withView { end in

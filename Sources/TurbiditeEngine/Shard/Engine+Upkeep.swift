@@ -57,7 +57,7 @@ extension Engine {
       try install(
         { _ throws(StoreError) in
           var edit = VersionEdit()
-          edit.droppedKeyspaces = [keyspace.id]
+          edit.droppedKeyspaces = planted(.forgetKeyspaceDrop) ? [] : [keyspace.id]
           return edit
         },
         publish: { edit in

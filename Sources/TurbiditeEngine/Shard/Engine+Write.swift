@@ -137,7 +137,7 @@ extension Engine {
     // Before the append: what is refused here was certainly not committed.
     if synced { try requireInPlace() }
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
-    if synced { try syncLog() }
+    if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
     if entryCount > 0 { try apply(batches, entryCount: entryCount) }
   }
 
@@ -164,7 +164,7 @@ extension Engine {
 
   func syncLog() throws(StoreError) {
     do throws(StoreError) { try log?.sync() } catch {
-      poison(error)
+      if !planted(.retryFailedSync) { poison(error) }
       throw error
     }
   }
@@ -174,6 +174,7 @@ extension Engine {
     let last = lastSequence.load(ordering: .relaxed)
     var sequence = last - UInt64(entryCount) + 1
     let now = environment.clock.monotonicNanoseconds()
+    if planted(.publishBeforeInsertion) { publish(last) }
     var inserter = EntryInserter(engine: self, segment: log?.currentSegment ?? 0)
     do throws(StoreError) {
       for batch in batches {
@@ -195,7 +196,7 @@ extension Engine {
       poison(error)
       throw .durabilityLost(operation: "insert", path: "memtable", code: 0)
     }
-    publish(last)
+    publish(planted(.publishHalfBatch) ? last - UInt64(entryCount / 2) : last)
     for tree in inserter.touched {
       tree.lastWrite.store(now, ordering: .relaxed)
       guard let active = tree.version.active else { continue }

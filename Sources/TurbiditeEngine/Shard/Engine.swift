@@ -109,7 +109,7 @@ package final class Engine: Sendable {
   func requireOpen() throws(StoreError) {
     if isForked { throw .forked }
     guard isImpaired.load(ordering: .acquiring) else { return }
-    if health.withLock({ $0.isClosed }) { throw .closed }
+    if health.withLock({ $0.isClosed }), !planted(.readClosedStore) { throw .closed }
   }
 
   /// Throws when the engine cannot be written.
@@ -120,7 +120,7 @@ package final class Engine: Sendable {
     let (isClosed, poison) = health.withLock { ($0.isClosed, $0.poison) }
     if isClosed { throw .closed }
     if isReadOnly { throw .readOnly }
-    if let poison { throw .poisoned(poison.cause.description) }
+    if let poison, !planted(.writeToPoisonedStore) { throw .poisoned(poison.cause.description) }
   }
 
   /// Refuses writes from now on: what is on disk is not certain any more.

@@ -47,12 +47,14 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     // A table must not hold what the log could still lose: half of a batch over two shards would
     // then survive a power cut.
     if let log = engine.log, log.syncedPosition < oldest.endPosition.load(ordering: .acquiring) {
-      try engine.syncLog()
+      if !planted(.flushBeforeLogSync) { try engine.syncLog() }
     }
     source = oldest
     let memtable = oldest.memtable
     let filter = VersionFilter(
-      snapshots: engine.pins.all, tombstones: memtable.rangeTombstones, isBottommost: false)
+      snapshots: engine.pins.all,
+      tombstones: planted(.flushWithoutRangeTombstones) ? .none : memtable.rangeTombstones,
+      isBottommost: planted(.dropTombstonesAtFlush))
     self.filter = filter
     sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: .max),
@@ -77,7 +79,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
           edit.addedTables.append(.init(tree: tree.id, level: 0, table: table))
         }
         if let largest = source.memtable.largestSequence {
-          edit.flushedSequences[tree.id] = largest
+          edit.flushedSequences[tree.id] = planted(.flushedSequenceTooHigh) ? largest + 1 : largest
         }
         engine.setLogFloor(in: &edit, above: state.logFloor, without: source)
         return edit
@@ -87,7 +89,7 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
         tree.update { version in
           var levels = version.levels
           // A flush is newer than every table before it: flushes of a tree run one at a time.
-          levels[0] = handles + levels[0]
+          levels[0] = planted(.flushBehindOlderTables) ? levels[0] + handles : handles + levels[0]
           return TreeVersion(
             active: version.active, frozen: version.frozen.filter { $0 !== source },
             levels: levels)

@@ -74,7 +74,7 @@ extension Engine {
       guard var edit = try edit(held.state) else { return }
       edit.nextFileNumber = manifest.upcomingNumber
       edit.lastSequence = visibleSequence
-      edit.syncedPosition = log?.syncedPosition
+      edit.syncedPosition = planted(.editWithoutSyncedPosition) ? nil : log?.syncedPosition
       let before = held.state
       do throws(DecodingFailure) {
         try held.state.apply(edit)

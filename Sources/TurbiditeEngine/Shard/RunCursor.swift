@@ -74,7 +74,7 @@ final class RunCursor: EntryCursor {
 
   private func skipBackward() throws(StoreError) {
     while let cursor, !cursor.isValid {
-      try enter(index - 1)
+      try enter(index - (planted(.skipTableBackward) ? 2 : 1))
       try self.cursor?.seekToLast()
     }
     publish()

@@ -83,7 +83,8 @@ final class TreeVersion: Sendable {
   /// The largest key that anything here mentions, or nil when there is none.
   var lastKey: [UInt8]? {
     var last = ByteView.empty
-    for memtable in memtables {
+    for memtable in planted(.rangeDeletionOverlooksFrozen) ? Array(memtables.prefix(1)) : memtables
+    {
       if let key = memtable.memtable.lastKey, key.compare(last) > 0 { last = key }
     }
     for table in levels[0] where table.largestKey.compare(last) > 0 { last = table.largestKey }

@@ -118,7 +118,7 @@ struct BlockKey: Hashable, Sendable {
   let offset: UInt64
 
   init(_ fileNumber: UInt64, _ offset: UInt64) {
-    self.fileNumber = fileNumber
+    self.fileNumber = planted(.cacheMixesFiles) ? 0 : fileNumber
     self.offset = offset
   }
 

@@ -58,7 +58,7 @@ struct FilterBuilder {
     for hash in hashes {
       var probe = FilterProbe(hash: hash, blockCount: blockCount)
       let start = 8 + probe.block * 64
-      for _ in 0..<probeCount {
+      for _ in 0..<(planted(.loseFilterProbe) ? probeCount - 1 : probeCount) {
         let bit = probe.next()
         payload[start + bit >> 3] |= 1 << UInt8(bit & 7)
       }

@@ -19,7 +19,7 @@ func appendSeparator(_ last: ByteView, before next: ByteView, to target: inout [
   }
   if last[shared] + 1 < next[shared] {
     target.append(last.slice(0, shared))
-    return target.append(last[shared] + 1)
+    return target.append(planted(.separatorTooSmall) ? last[shared] : last[shared] + 1)
   }
   // The key must begin as `last` does beyond the shared bytes: raise its first byte that can be.
   for position in (shared + 1)..<last.count where last[position] != 0xff {

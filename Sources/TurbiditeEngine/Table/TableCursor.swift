@@ -66,7 +66,7 @@ final class TableCursor: EntryCursor {
 
   override func next() throws(StoreError) {
     assert(isValid)
-    if entry &+ 1 < group.count {
+    if entry &+ (planted(.skipLastOfGroup) ? 2 : 1) < group.count {
       entry &+= 1
       publish()
     } else {

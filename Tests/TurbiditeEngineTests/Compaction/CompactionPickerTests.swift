@@ -73,6 +73,16 @@ struct CompactionPickerTests {
           let isBehind = all.allSatisfy { $0.endsBefore(table) }
           #expect(isBefore || isBehind, "seed \(seed): table \(table.fileNumber) was left out")
         }
+        // A plan that may drop tombstones is the last that can hold something below them.
+        if plan.isBottommost {
+          for list in tables.levels[(plan.outputLevel + 1)...] {
+            for table in list {
+              #expect(
+                !all.contains { $0.overlaps(table) },
+                "seed \(seed): table \(table.fileNumber) lies below")
+            }
+          }
+        }
         // Of level 0 nothing older may stay above what moves down.
         if plan.inputLevel == 0 {
           let oldestLeft = tables.levels[0].filter { !taken.contains($0.fileNumber) }

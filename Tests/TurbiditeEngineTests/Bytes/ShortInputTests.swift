@@ -1,0 +1,43 @@
+// ShortInputTests — fewer bytes than were promised are damage, never a shorter answer.
+
+import Testing
+
+@testable import TurbiditeEngine
+
+@Suite("Short input")
+struct ShortInputTests {
+  /// A file that shrinks between the question for its size and the read is the only way here.
+  @Test("a read that ends early names the file and says how much was there")
+  func shortRead() throws {
+    let file = TableTestFile([1, 2, 3, 4], path: "log/000001.tlog")
+    let whole = try file.readBuffer(at: 1, count: 3)
+    // A view keeps its buffer as little as a pointer does.
+    withExtendedLifetime(whole) { #expect(whole.view.bytes() == [2, 3, 4]) }
+    for (offset, count) in [(0, 5), (3, 2), (4, 1), (9, 1)] {
+      let failure = #expect(throws: StoreError.self) {
+        _ = try file.readBuffer(at: UInt64(offset), count: count)
+      }
+      guard case .corrupt(let damage) = failure else {
+        Issue.record("\(count) bytes at \(offset): \(String(describing: failure))")
+        continue
+      }
+      #expect(damage.file == "log/000001.tlog")
+      #expect(damage.offset == UInt64(offset))
+    }
+  }
+
+  @Test("compressed bytes that give fewer bytes than declared are refused")
+  func shortDecompression() throws {
+    let raw = [UInt8](repeating: 7, count: 400) + Array(0..<100)
+    let target = try OwnedBuffer.allocate(raw.count, for: "a test")
+    let stored = withExtendedLifetime(target) {
+      raw.withView { target.view.slice(0, compressLZ4($0, into: target)).bytes() }
+    }
+    #expect(stored.count < raw.count)
+    for declared in [raw.count - 1, raw.count, raw.count + 1, 2 * raw.count] {
+      let result = try OwnedBuffer.allocate(declared, for: "a test")
+      let isWhole = stored.withView { decompressLZ4($0, into: result) }
+      #expect(isWhole == (declared == raw.count), "\(declared) bytes declared")
+    }
+  }
+}
