@@ -48,7 +48,7 @@ let package = Package(
     .executableTarget(
       name: "TurbiditeCLI",
       dependencies: [
-        "Turbidite",
+        "Turbidite", "TurbiditeTorture",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
@@ -56,9 +56,12 @@ let package = Package(
       name: "turbidite-demo", dependencies: ["Turbidite"], path: "Tools/Demo",
       swiftSettings: relaxed),
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
-    // Writes until the tests kill it.
+    // Children that write until they are killed, and the ledgers they are held against.
+    .target(
+      name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSystem"],
+      path: "Tools/Torture", swiftSettings: relaxed),
     .executableTarget(
-      name: "turbidite-kill-writer", dependencies: ["Turbidite"], path: "Tools/KillWriter",
+      name: "turbidite-torture", dependencies: ["TurbiditeTorture"], path: "Tools/TortureRunner",
       swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem"], swiftSettings: relaxed),
@@ -68,7 +71,7 @@ let package = Package(
     .testTarget(
       name: "TurbiditeTests",
       dependencies: [
-        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "turbidite-kill-writer",
+        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeTorture", "turbidite-torture",
       ],
       swiftSettings: relaxed),
     .testTarget(

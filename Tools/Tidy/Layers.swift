@@ -19,8 +19,9 @@ enum Layers {
     "TurbiditeEngine": ["TurbiditeSystem", "CTurbiditeShims", "CLZ4", "CXXHash"],
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeSimulation": ["TurbiditeSystem"],
-    "TurbiditeCLI": ["Turbidite", "ArgumentParser"],
-    "KillWriter": ["Turbidite", "Foundation"],
+    "TurbiditeCLI": ["Turbidite", "TurbiditeTorture", "ArgumentParser"],
+    "Torture": ["Turbidite", "TurbiditeSystem", "Foundation"],
+    "TortureRunner": ["TurbiditeTorture", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],
     "Tidy": ["Foundation"],
   ]

@@ -31,6 +31,8 @@ struct TurbiditeCommand: ParsableCommand {
           DumpCommand.self, LoadCommand.self,
         ]),
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self]),
+      CommandGroup(
+        name: "Proof", subcommands: [TortureCommand.self, TortureChildCommand.self]),
       CommandGroup(name: "Other", subcommands: [VersionCommand.self]),
     ])
 
