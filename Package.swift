@@ -10,6 +10,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableExperimentalFeature("Lifetimes"),
   .treatAllWarnings(as: .error),
+  // Simulations may force what the engine seldom does; releases have none of it.
+  .define("TURBIDITE_RARE_PATHS", .when(configuration: .debug)),
 ]
 
 /// Tools and tests relax memory safety only.
@@ -24,6 +26,7 @@ let package = Package(
   name: "turbidite",
   products: [
     .library(name: "Turbidite", targets: ["Turbidite"]),
+    .library(name: "TurbiditeSimulation", targets: ["TurbiditeSimulation"]),
     .executable(name: "turbidite", targets: ["TurbiditeCLI"]),
   ],
   dependencies: [
@@ -45,6 +48,11 @@ let package = Package(
     .target(
       name: "Turbidite", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
       swiftSettings: strict),
+    // A machine that fails on request, for our tests and for those of users.
+    .target(
+      name: "TurbiditeSimulation",
+      dependencies: ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
+      swiftSettings: strict),
     .executableTarget(
       name: "TurbiditeCLI",
       dependencies: [
@@ -58,21 +66,28 @@ let package = Package(
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
     // Children that write until they are killed, and the ledgers they are held against.
     .target(
-      name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSystem"],
+      name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSimulation"],
       path: "Tools/Torture", swiftSettings: relaxed),
     .executableTarget(
       name: "turbidite-torture", dependencies: ["TurbiditeTorture"], path: "Tools/TortureRunner",
       swiftSettings: relaxed),
     .testTarget(
-      name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem"], swiftSettings: relaxed),
+      name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem", "TurbiditeSimulation"],
+      swiftSettings: relaxed),
     .testTarget(
-      name: "TurbiditeEngineTests", dependencies: ["TurbiditeEngine", "TurbiditeSystem"],
+      name: "TurbiditeEngineTests",
+      dependencies: ["TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation"],
       swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeTests",
       dependencies: [
-        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeTorture", "turbidite-torture",
+        "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation",
+        "TurbiditeTorture", "turbidite-torture",
       ],
+      swiftSettings: relaxed),
+    // Knows what users know, and nothing more.
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Turbidite", "TurbiditeSimulation"],
       swiftSettings: relaxed),
     .testTarget(
       name: "CommandTests", dependencies: ["TurbiditeCLI"], swiftSettings: relaxed),

@@ -25,6 +25,17 @@ package protocol FileSystem: AnyObject, Sendable {
 
   /// Makes the names in a directory durable. The root is `""`.
   func syncDirectory(_ directory: String) throws(SystemError)
+
+  /// Gives a file a second name: `target` in `other`, which may be this file system.
+  ///
+  /// The name must be free (`EEXIST`). `EXDEV` when the two lie on different disks.
+  func link(_ source: String, to target: String, in other: any FileSystem) throws(SystemError)
+
+  /// Renames a directory with all it holds, in one step. The new name must be free (`EEXIST`).
+  func renameDirectory(_ source: String, to target: String) throws(SystemError)
+
+  /// Removes the name of an empty directory; one that is not empty is an error (`ENOTEMPTY`).
+  func removeDirectory(_ path: String) throws(SystemError)
 }
 
 /// How a file is opened.

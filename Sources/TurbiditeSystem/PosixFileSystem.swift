@@ -162,6 +162,68 @@ package final class PosixFileSystem: FileSystem {
     try descriptor.call("fsync", directory) { fsync($0) }
   }
 
+  package func link(
+    _ source: String, to target: String, in other: any FileSystem
+  ) throws(SystemError) {
+    let (system, targetPath) = Subdirectory.resolve(target, in: other)
+    guard let system = system as? PosixFileSystem else {
+      throw SystemError(operation: "link", path: source, code: EXDEV)
+    }
+    let (sourceParent, sourceName) = try parentDirectory(of: source, operation: "link")
+    let (targetParent, targetName) = try system.parentDirectory(of: targetPath, operation: "link")
+    try sourceParent.use { sourceNumber throws(SystemError) in
+      try targetParent.call("link", source) {
+        // Safe: the names are Swift strings that live through the call.
+        unsafe linkat(sourceNumber, sourceName, $0, targetName, 0)
+      }
+    }
+    // The other root must be open until here: the names of its top lie in its own descriptor.
+    withExtendedLifetime(system) {}
+  }
+
+  package func renameDirectory(_ source: String, to target: String) throws(SystemError) {
+    let (sourceParent, sourceName) = try parentDirectory(of: source, operation: "rename")
+    let (targetParent, targetName) = try parentDirectory(of: target, operation: "rename")
+    try sourceParent.use { sourceNumber throws(SystemError) in
+      guard try Self.kind(of: sourceName, in: sourceNumber, path: source) == S_IFDIR else {
+        throw SystemError(operation: "rename", path: source, code: ENOTDIR)
+      }
+      try targetParent.use { targetNumber throws(SystemError) in
+        // What takes the name between this look and the call is replaced only if it is an empty
+        // directory: rename refuses anything else.
+        do throws(SystemError) {
+          _ = try Self.kind(of: targetName, in: targetNumber, path: target)
+        } catch {
+          guard error.isAbsent else { throw error }
+          // Safe: the names are Swift strings that live through the call.
+          _ = try Self.retrying("rename", source) {
+            unsafe renameat(sourceNumber, sourceName, targetNumber, targetName)
+          }
+          return
+        }
+        throw SystemError(operation: "rename", path: target, code: EEXIST)
+      }
+    }
+  }
+
+  package func removeDirectory(_ path: String) throws(SystemError) {
+    let (parent, name) = try parentDirectory(of: path, operation: "rmdir")
+    // Safe: the name is a Swift string that lives through the call.
+    try parent.call("rmdir", path) { unsafe unlinkat($0, name, AT_REMOVEDIR) }
+  }
+
+  /// The kind of file that `name` in an open directory is: the format bits of its mode.
+  private static func kind(
+    of name: String, in directory: Int32, path: String
+  ) throws(SystemError) -> mode_t {
+    var status = stat()
+    // Safe: the name is a Swift string, and `status` is a local that fstatat fills.
+    guard unsafe fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+      throw failure("fstatat", path)
+    }
+    return status.st_mode & S_IFMT
+  }
+
   // MARK: - Opening
 
   /// A descriptor that is closed with its last reference, unless it was lent or taken.

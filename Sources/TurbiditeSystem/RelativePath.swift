@@ -7,19 +7,19 @@ import Glibc
 #endif
 
 /// A path below a root, split and checked: no `.`, no `..`, nothing empty, not absolute.
-struct RelativePath {
+package struct RelativePath {
   /// Empty for the root itself.
-  let components: [Substring]
+  package let components: [Substring]
 
   /// The longest name a directory holds (`NAME_MAX`), in bytes.
-  static let nameByteLimit = 255
+  package static let nameByteLimit = 255
   /// The longest path the system takes (`PATH_MAX` less its final zero), in bytes.
-  static let byteLimit = 4095
+  package static let byteLimit = 4095
 
   /// Checks `path`, which `operation` was given.
   ///
   /// - Throws: `EINVAL` for what is never accepted, `ENAMETOOLONG` for what is too long.
-  init(_ path: String, operation: String, mayBeRoot: Bool = false) throws(SystemError) {
+  package init(_ path: String, operation: String, mayBeRoot: Bool = false) throws(SystemError) {
     func refusal(_ code: Int32) -> SystemError {
       SystemError(operation: operation, path: path, code: code)
     }
@@ -38,7 +38,7 @@ struct RelativePath {
   }
 
   /// The path of the directory that holds the name; empty for the root.
-  var parent: String { components.dropLast().joined(separator: "/") }
+  package var parent: String { components.dropLast().joined(separator: "/") }
   /// The last component; empty for the root.
-  var name: String { components.last.map(String.init) ?? "" }
+  package var name: String { components.last.map(String.init) ?? "" }
 }

@@ -50,6 +50,14 @@ extension SystemError {
   /// The file or directory does not exist.
   package var isAbsent: Bool { code == ENOENT }
 
+  /// The name is taken.
+  package var isPresent: Bool { code == EEXIST }
+
+  /// A link cannot be made between these places, on this disk, or of this file: a copy can.
+  package var asksForCopy: Bool {
+    code == EXDEV || code == EPERM || code == EMLINK || code == EOPNOTSUPP || code == ENOSYS
+  }
+
   /// What was to be a directory is something else.
   package var isNotDirectory: Bool { code == ENOTDIR }
 

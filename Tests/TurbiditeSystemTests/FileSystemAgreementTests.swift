@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 /// Draws operations and applies each to a real and to a simulated disk.
@@ -9,14 +10,14 @@ private struct Agreement {
   var files: [[any File]] = [[], []]
 
   static let paths = ["a", "b", "c", "d/a", "d/b", "d/e/a", "absent/a", "a/b", "d"]
-  static let directories = ["", "d", "d/e", "a", "absent"]
+  static let directories = ["", "d", "d/e", "f", "a", "absent"]
   static let forbidden = ["", "/a", "a//b", "../a", "d/../a", "./a", "a/", "a\0b"]
 
   mutating func step() -> [String] {
     let path = random.element(Self.paths)
     let directory = random.element(Self.directories)
     let forbidden = random.element(Self.forbidden)
-    switch random.below(20) {
+    switch random.below(23) {
     case 0, 1, 2: return open()
     case 3:
       let path = random.element(["d", "d/e", "a", "absent/x"])
@@ -30,6 +31,17 @@ private struct Agreement {
     case 7: return both { try $0.syncDirectory(directory) }
     case 8: return both { _ = try $0.open(forbidden, .readWrite) }
     case 9: return close()
+    case 20:
+      let from = random.element(Self.paths)
+      let to = random.element(Self.paths)
+      return both { try $0.link(from, to: to, in: $0) }
+    case 21:
+      let from = random.element(["d", "d/e", "f", "f/e", "a", "absent"])
+      let to = random.element(["d", "d/e", "f", "d/e/g", "a", "absent/f"])
+      return both { try $0.renameDirectory(from, to: to) }
+    case 22:
+      let path = random.element(["d", "d/e", "f", "f/e", "a", "absent/x"])
+      return both { try $0.removeDirectory(path) }
     default: return onFile()
     }
   }
@@ -104,7 +116,7 @@ struct FileSystemAgreementTests {
   func agree(seed: UInt64) throws {
     let directory = TemporaryDirectory()
     let real = try PosixFileSystem.openRoot(directory.path)
-    let memory = MemoryFileSystem()
+    let memory = SimulatedDisk()
     var agreement = Agreement(random: SeededRandom(seed: seed), systems: [real, memory])
     for step in 0..<600 {
       let results = agreement.step()
@@ -119,11 +131,38 @@ struct FileSystemAgreementTests {
     }
   }
 
+  @Test("A link is the same file under a second name, also from one root into another")
+  func links() throws {
+    let directory = TemporaryDirectory()
+    let other = TemporaryDirectory()
+    let memory = SimulatedDisk()
+    for name in ["one", "two"] { try memory.createDirectory(name) }
+    let pairs: [(any FileSystem, any FileSystem)] = [
+      (try PosixFileSystem.openRoot(directory.path), try PosixFileSystem.openRoot(other.path)),
+      (Subdirectory("one", of: memory), Subdirectory("two", of: memory)),
+    ]
+    for (first, second) in pairs {
+      let name = "\(type(of: first))"
+      let file = try first.open("a", .create)
+      try second.createDirectory("d")
+      try first.link("a", to: "d/b", in: second)
+      try file.write([1, 2, 3], at: 0)
+      #expect(try second.open("d/b", .read).allBytes() == [1, 2, 3], "\(name)")
+      try first.remove("a")
+      #expect(try second.open("d/b", .read).allBytes() == [1, 2, 3], "\(name)")
+      #expect(try first.list("") == [], "\(name)")
+      #expect(code { try first.link("a", to: "c", in: second) } == ENOENT, "\(name)")
+      #expect(code { try second.link("d", to: "c", in: first) } == EPERM, "\(name)")
+    }
+    #expect(code { try pairs[0].1.link("d/b", to: "c", in: memory) } == EXDEV)
+    #expect(code { try memory.link("two/d/b", to: "c", in: pairs[0].0) } == EXDEV)
+  }
+
   @Test("Positions that no file has are refused alike")
   func extremes() throws {
     let directory = TemporaryDirectory()
     let systems: [any FileSystem] = [
-      try PosixFileSystem.openRoot(directory.path), MemoryFileSystem(),
+      try PosixFileSystem.openRoot(directory.path), SimulatedDisk(),
     ]
     for system in systems {
       let file = try system.open("a", .create)

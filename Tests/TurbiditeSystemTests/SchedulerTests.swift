@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 /// Numbered jobs; each step takes one of those that are ready and notes it.
@@ -46,7 +47,7 @@ private final class Jobs: BackgroundWork {
 @Suite("A scheduler with a seed")
 struct SeededSchedulerTests {
   private func run(seed: UInt64) -> [Int] {
-    let clock = ManualClock()
+    let clock = SimulatedClock()
     let jobs = Jobs(clock)
     let scheduler = SeededScheduler(random: SeededRandom(seed: seed), clock: clock)
     scheduler.start(jobs)
@@ -72,7 +73,7 @@ struct SeededSchedulerTests {
 
   @Test("A wait lets time pass to the next deadline, and no further")
   func deadlines() {
-    let clock = ManualClock()
+    let clock = SimulatedClock()
     let jobs = Jobs(clock)
     jobs.state.withLock { $0.timed = [(500, 1), (900, 2)] }
     let scheduler = SeededScheduler(random: SeededRandom(seed: 1), clock: clock)
@@ -85,7 +86,7 @@ struct SeededSchedulerTests {
 
   @Test("A step may wait for another step")
   func nested() {
-    let clock = ManualClock()
+    let clock = SimulatedClock()
     let jobs = Jobs(clock)
     let scheduler = SeededScheduler(random: SeededRandom(seed: 3), clock: clock)
     jobs.afterStep.withLock {
@@ -106,7 +107,7 @@ struct SeededSchedulerTests {
 
   @Test("While paused no step runs between operations; after a stop none runs at all")
   func pauses() {
-    let clock = ManualClock()
+    let clock = SimulatedClock()
     let jobs = Jobs(clock)
     let scheduler = SeededScheduler(
       random: SeededRandom(seed: 1), clock: clock, stepsPerBoundary: 5)
@@ -124,7 +125,7 @@ struct SeededSchedulerTests {
   @Test("A wait that nothing can end stops the program instead of hanging it")
   func deadlock() async {
     await #expect(processExitsWith: .failure) {
-      let clock = ManualClock()
+      let clock = SimulatedClock()
       let scheduler = SeededScheduler(random: SeededRandom(seed: 1), clock: clock)
       scheduler.start(Jobs(clock))
       scheduler.wait { false }

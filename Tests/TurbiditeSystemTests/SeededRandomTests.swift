@@ -1,4 +1,5 @@
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @Suite("Randomness and clocks")
@@ -41,7 +42,7 @@ struct SeededRandomTests {
 
   @Test("A manual clock moves when told, never back, and its wall follows or jumps")
   func manualClock() {
-    let clock = ManualClock(nanoseconds: 5, wallSeconds: 100)
+    let clock = SimulatedClock(nanoseconds: 5, wallSeconds: 100)
     clock.sleep(nanoseconds: 2_000_000_000)
     clock.advance(to: 7)
     #expect(clock.monotonicNanoseconds() == 2_000_000_005)

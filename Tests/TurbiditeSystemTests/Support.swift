@@ -1,6 +1,7 @@
 // Support — what several tests need: temporary directories, bytes in and out.
 
 import Foundation
+import TurbiditeSimulation
 import TurbiditeSystem
 
 /// A directory of its own that goes with the object.

@@ -24,3 +24,8 @@ final class ScratchDirectory {
 
   func file(_ name: String) -> String { path + "/" + name }
 }
+
+/// A number from the environment, or the default.
+func environmentCount(_ name: String, default value: Int) -> Int {
+  environmentValue(name).flatMap(Int.init) ?? value
+}

@@ -167,7 +167,6 @@ struct InspectionTests {
       switch thrown {
       case nil: #expect(isNoticed, "\(kind) at \(offset)")
       case .invalidArgument: #expect(offset < 8, "\(kind) at \(offset)")
-      case .unsupportedFormat: #expect((8..<32).contains(offset), "\(kind) at \(offset)")
       case let other?: Issue.record("\(kind) at \(offset): \(other)")
       }
     }
@@ -216,7 +215,8 @@ struct InspectionTests {
       let found = try inspect(file: copy, options: everything)
       #expect(found.damage.map(\.offset) == [UInt64(offset)], "zeroed: \(isZeroed)")
       #expect(found.damage.first?.file == copy)
-      #expect(section("frames", found) == [whole[0]] + whole[2...])
+      let mark = ["\(offset)", "\(count)", "no frame", "", "", "", ""]
+      #expect(section("frames", found) == [whole[0], mark] + whole[2...])
     }
   }
 
@@ -230,7 +230,68 @@ struct InspectionTests {
     try Data(bytes).write(to: URL(fileURLWithPath: copy))
     let found = try inspect(file: copy, options: everything)
     #expect(found.damage.map(\.offset) == [UInt64(offset)])
-    #expect(section("blocks", found) == [whole[0]] + whole[2...])
+    let mark = Array(whole[1][..<3]) + ["", "damaged", ""]
+    #expect(section("blocks", found) == [whole[0], mark] + whole[2...])
+  }
+
+  @Test("a table with damaged parts shows what the others hold, and which are damaged")
+  func damagedParts() throws {
+    let whole = try inspect(file: path(.table), options: everything)
+    let original = [UInt8](try Data(contentsOf: URL(fileURLWithPath: try path(.table))))
+    let parts = section("parts", whole)
+    #expect(parts.map { $0[0] } == ["filter", "range tombstones", "index", "properties"])
+    #expect(section("index", whole).count == section("blocks", whole).count)
+    #expect(whole.properties.contains { $0.name == "filter" && $0.value.contains("probes") })
+    for (number, part) in parts.enumerated() {
+      var bytes = original
+      let offset = try #require(Int(part[1]))
+      bytes[offset + 1] ^= 0xff
+      let copy = scratch.file("copy")
+      try Data(bytes).write(to: URL(fileURLWithPath: copy))
+      let found = try inspect(file: copy, options: everything)
+      #expect(found.damage.map(\.offset) == [UInt64(offset)], "\(part[0])")
+      #expect(section("parts", found).map { $0[4] == "damaged" } == (0..<4).map { $0 == number })
+      if part[0] != "index" {
+        #expect(section("blocks", found) == section("blocks", whole), "\(part[0])")
+        #expect(section("entries", found) == section("entries", whole), "\(part[0])")
+      }
+      if part[0] != "range tombstones" {
+        #expect(section("range tombstones", found) == section("range tombstones", whole))
+      }
+    }
+  }
+
+  @Test("a manifest that is damaged behind its first edit shows the state before, and the place")
+  func damagedManifest() throws {
+    let whole = try inspect(file: path(.manifest), options: everything)
+    let edits = section("edits", whole)
+    try #require(edits.count > 2)
+    var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: try path(.manifest))))
+    let offset = try #require(Int(edits[1][0]))
+    bytes[offset + 25] ^= 0xff
+    let copy = scratch.file("copy")
+    try Data(bytes).write(to: URL(fileURLWithPath: copy))
+    let found = try inspect(file: copy, options: everything)
+    #expect(found.damage.map(\.offset) == [UInt64(offset)])
+    #expect(section("edits", found).first == edits[0])
+    #expect(section("edits", found).last?[0] == "\(offset)")
+    #expect(section("edits", found).last?[6] == "the list ends here")
+    #expect(found.properties.contains { $0.name == "shards" && $0.value == "1" })
+    #expect(section("tables", found).isEmpty)
+  }
+
+  @Test("a file whose magic number is damaged is known by its name")
+  func damagedMagic() throws {
+    for (kind, name) in [
+      (FileDescription.Kind.table, "000001.tsst"), (.log, "000001.tlog"),
+      (.manifest, "MANIFEST-000001"),
+    ] {
+      var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: try path(kind))))
+      bytes[0] ^= 1
+      let copy = scratch.file(name)
+      try Data(bytes).write(to: URL(fileURLWithPath: copy))
+      #expect(try inspect(file: copy, options: everything).damage.first?.offset == 0, "\(name)")
+    }
   }
 
   @Test("what is no file of a store is refused by its name, and what is absent is absent")

@@ -1,6 +1,7 @@
 // ModelTests — the store against an ordered dictionary, over random operations.
 
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -44,7 +45,7 @@ struct ModelTests {
     func trace(_ seed: UInt64) throws -> UInt64 {
       var run = try ModelRun(seed: seed, options: OptionSet.threeShardsTinyMemtables.options)
       try run.run(operationCount: 3000)
-      return run.machine.fileSystem.traceHash
+      return run.machine.disk.traceHash
     }
     #expect(try trace(7) == trace(7))
     #expect(try trace(7) != trace(8))

@@ -2,6 +2,7 @@
 
 import Synchronization
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import Turbidite
@@ -101,7 +102,7 @@ final class CrashScript: @unchecked Sendable {
     options.logByteCount = 64 << 10
     options.memoryBudgetByteCount = 1 << 20
     self.options = options
-    machine.fileSystem.beforeOperation = {
+    machine.disk.beforeOperation = {
       [unowned self] operation, index throws(SystemError) in
       record.withLock { record in
         if operation.changesDisk { record.changes.append(index) }
@@ -134,7 +135,7 @@ final class CrashScript: @unchecked Sendable {
     }
     store?.engine.abandon()
     store = nil
-    machine.fileSystem.beforeOperation = nil
+    machine.disk.beforeOperation = nil
   }
 
   private func step(_ step: Int) throws(StoreError) {
@@ -191,7 +192,7 @@ final class CrashScript: @unchecked Sendable {
   // MARK: - Afterwards
 
   func check(_ survival: Survival) throws {
-    let disk = machine.fileSystem.crashed(survival)
+    let disk = machine.disk.crashed(survival)
     let found = try Self.contents(disk, machine.seed, options, thenWrites: false)
     let first = survival == .processKill ? acknowledged : synced
     guard states[first...].contains(found) else {
@@ -213,7 +214,7 @@ final class CrashScript: @unchecked Sendable {
       default: throw Disagreement(description: "the error was \(error)")
       }
     }
-    let disk = machine.fileSystem.crashed(.processKill)
+    let disk = machine.disk.crashed(.processKill)
     let found = try Self.contents(disk, machine.seed, options, thenWrites: true)
     guard found == states[acknowledged] else {
       throw Disagreement(description: "\(found.count) entries, not \(states[acknowledged].count)")
@@ -221,9 +222,9 @@ final class CrashScript: @unchecked Sendable {
   }
 
   private static func contents(
-    _ disk: MemoryFileSystem, _ seed: UInt64, _ options: Store.Options, thenWrites: Bool
+    _ disk: SimulatedDisk, _ seed: UInt64, _ options: Store.Options, thenWrites: Bool
   ) throws -> [Bytes: Bytes] {
-    let store = try SimulatedMachine(seed: seed, fileSystem: disk).open(options)
+    let store = try SimulatedMachine(seed: seed, disk: disk).open(options)
     defer { store.engine.abandon() }
     var contents: [Bytes: Bytes] = [:]
     let scan = try store.blocking.scan()

@@ -3,7 +3,7 @@
 // Room:    Tools/Torture.
 // Limits:  Root only; the caller stands in a mount namespace of its own.
 
-import TurbiditeSystem
+import TurbiditeSimulation
 
 /// What a run of power cuts came to on one file system.
 package struct CutSummary: Sendable {

@@ -2,7 +2,7 @@
 //
 // Room:    Tools/Torture.
 
-import TurbiditeSystem
+import TurbiditeSimulation
 
 /// What a run of kills came to.
 package struct KillSummary: Sendable {

@@ -3,7 +3,6 @@
 // Room:    Tools/Torture.
 
 import Foundation
-import TurbiditeSystem
 
 /// What the proofs with real processes have in common.
 package struct ProofSettings: Sendable {

@@ -5,7 +5,7 @@
 // Limits:  Not with --seccomp-bpf, under which strace 6.1 injects nothing into a thread.
 
 import Foundation
-import TurbiditeSystem
+import TurbiditeSimulation
 
 /// strace, where it is installed and the system lets it trace.
 package struct Tracer: Sendable {

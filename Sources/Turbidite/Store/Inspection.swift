@@ -128,13 +128,14 @@ public func inspect(
 }
 
 /// The directory part of a path and its last component.
-private func split(_ path: String) -> (directory: String, name: String) {
+func split(_ path: String) -> (directory: String, name: String) {
   guard let slash = path.lastIndex(of: "/") else { return (".", path) }
   let directory = path[..<slash]
   return (directory.isEmpty ? "/" : String(directory), String(path[path.index(after: slash)...]))
 }
 
-private func rootDirectory(_ path: String) throws(StoreError) -> PosixFileSystem {
+/// The directory at a path that a user gave, as a root.
+func rootDirectory(_ path: String) throws(StoreError) -> PosixFileSystem {
   do throws(SystemError) { return try PosixFileSystem.openRoot(path) } catch {
     throw named(error, path)
   }

@@ -50,3 +50,19 @@ extension File {
     do throws(SystemError) { try sync() } catch { throw StoreError(sync: error) }
   }
 }
+
+/// Refuses a file whose header, whole by its checksum, says that this code cannot read it.
+func requireReadable(
+  _ file: String, version: UInt32, supported: UInt32, requiredFeatures: UInt32,
+  knownFeatures: UInt32 = 0
+) throws(StoreError) {
+  guard version == supported else {
+    throw .unsupportedFormat(file: file, found: version, supported: supported)
+  }
+  let unknown = requiredFeatures & ~knownFeatures
+  guard unknown == 0 else {
+    throw .configuration(
+      "\(file) needs features that this version does not know"
+        + " (bits \(hexadecimal(UInt64(unknown))))")
+  }
+}

@@ -60,10 +60,11 @@ enum FileNames {
     return .unknown
   }
 
-  /// Decimal digits, at least `width` of them; only the spelling that the writer uses is accepted.
+  /// Decimal digits, at least `width` of them; only the spelling that the writer uses is accepted,
+  /// and only numbers that a writer reaches.
   private static func number(_ text: Substring, _ width: Int) -> UInt64? {
     guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let value = UInt64(text),
-      padded(value, width) == text
+      value < Limits.counter, padded(value, width) == text
     else { return nil }
     return value
   }

@@ -14,6 +14,7 @@ struct TableSinkContext {
   var tableByteCount: UInt64
   /// Gives out file numbers that were never used.
   var nextNumber: @Sendable () -> UInt64
+  var rarePaths: RarePaths
 }
 
 /// Cuts its input into tables between user keys, and spreads range tombstones over them.
@@ -40,7 +41,8 @@ struct TableSink {
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
-    if let writer, writer.byteCountEstimate >= context.tableByteCount,
+    if let writer,
+      writer.byteCountEstimate >= context.tableByteCount || context.rarePaths.takes(.endTable),
       !lastKey.withView({ $0.isEqual(to: key) })
     {
       try finishTable(before: key.bytes())

@@ -11,6 +11,11 @@ struct LogEntry {
   var key: ByteView
   /// The value, or the first key behind a range; empty when the range has no end.
   var value: ByteView
+  /// The shard whose memtable was carried; nil in a commit.
+  ///
+  /// A range deletion that was carried belongs to this shard alone: the others have it where their
+  /// own entries are, which may be in an older layer than what is carried here.
+  var carriedShard: UInt32?
 }
 
 /// Changes encoded as a frame will hold them, so that committing copies bytes and parses nothing.
@@ -32,9 +37,11 @@ package struct EncodedBatch: Sendable {
 
   /// Appends an entry that keeps the sequence number it has: for a frame of kind `carried`.
   mutating func appendCarried(
-    sequence: UInt64, _ kind: EntryKind, keyspace: UInt32, _ key: ByteView, _ value: ByteView
+    sequence: UInt64, shard: UInt32, _ kind: EntryKind, keyspace: UInt32, _ key: ByteView,
+    _ value: ByteView
   ) {
     bytes.append(varint: sequence)
+    bytes.append(varint: UInt64(shard))
     append(kind, keyspace: keyspace, key, value)
   }
 }
@@ -56,12 +63,14 @@ struct LogEntryReader {
   mutating func next() throws(DecodingFailure) -> (entry: LogEntry, sequence: UInt64)? {
     if reader.isAtEnd { return nil }
     var sequence = nextSequence
+    var carriedShard: UInt32?
     if isCarried {
       let start = reader.offset
       sequence = try reader.varint()
       guard sequence <= Tag.maximumSequence else {
         throw .invalid("sequence number \(sequence)", at: start)
       }
+      carriedShard = UInt32(try reader.count("shard", atMost: Limits.shardCount - 1))
     }
     nextSequence += 1
     let start = reader.offset
@@ -75,6 +84,8 @@ struct LogEntryReader {
       throw .invalid("an entry exceeds the limits of keys and values", at: start)
     }
     if kind != .rangeDeletion && key.isEmpty { throw .invalid("an empty key", at: start) }
-    return (LogEntry(kind: kind, keyspace: keyspace, key: key, value: value), sequence)
+    let entry = LogEntry(
+      kind: kind, keyspace: keyspace, key: key, value: value, carriedShard: carriedShard)
+    return (entry, sequence)
   }
 }

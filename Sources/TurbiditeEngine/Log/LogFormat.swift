@@ -58,11 +58,6 @@ struct LogSegmentHeader: Equatable {
     guard header.load(0, as: UInt64.self) == magic else {
       throw damaged("this is no log segment: its magic number is missing")
     }
-    let version = header.load(8, as: UInt32.self)
-    let mustUnderstand = header.load(12, as: UInt32.self)
-    guard version == Self.version, mustUnderstand == 0 else {
-      throw .unsupportedFormat(file: file, found: version, supported: Self.version)
-    }
     let store = StoreID(
       high: header.load(24, as: UInt64.self), low: header.load(32, as: UInt64.self))
     let number = header.load(40, as: UInt64.self)
@@ -70,11 +65,19 @@ struct LogSegmentHeader: Equatable {
     guard header.slice(0, 88).hash(seed: seed) == header.load(88, as: UInt64.self) else {
       throw damaged("the segment header fails its checksum")
     }
+    // Only now: a flipped bit in the version is damage, not a newer format.
+    try requireReadable(
+      file, version: header.load(8, as: UInt32.self), supported: Self.version,
+      requiredFeatures: header.load(12, as: UInt32.self))
+    let (base, synced) = (header.load(56, as: UInt64.self), header.load(64, as: UInt64.self))
+    guard base < Limits.counter, synced < Limits.counter else {
+      throw damaged("the segment begins at log position \(base), durable through \(synced)")
+    }
     return LogSegmentHeader(
       store: store, number: number,
       previousNumber: header.load(48, as: UInt64.self),
-      basePosition: header.load(56, as: UInt64.self),
-      syncedPosition: header.load(64, as: UInt64.self),
+      basePosition: base,
+      syncedPosition: synced,
       lastSequence: header.load(72, as: UInt64.self))
   }
 }

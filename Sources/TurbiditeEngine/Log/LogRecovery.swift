@@ -57,7 +57,8 @@ struct LogRecovery {
   /// - Throws: ``StoreError/corrupt(_:)`` when a frame that had been durable is not there.
   func recover() throws(StoreError) -> RecoveredLog {
     var synced = syncedPosition
-    let surveys = try survey(&synced)
+    var headerDamage: StoreError?
+    let surveys = try survey(&synced, &headerDamage)
     var log = RecoveredLog()
     // The log begins at the floor and nowhere else: a segment that begins later, without the one
     // before it, is the rest of a log whose beginning was lost, or of one that was superseded.
@@ -68,7 +69,7 @@ struct LogRecovery {
       let base = survey.header.basePosition
       if let next, base >= next { continue }
       guard base == log.endPosition else {
-        if log.endPosition < synced { throw gap(after: log, before: survey) }
+        if log.endPosition < synced { throw headerDamage ?? gap(after: log, before: survey) }
         log.tornByteCount += UInt64(survey.byteCount)
         continue
       }
@@ -87,6 +88,7 @@ struct LogRecovery {
       }
     }
     if log.endPosition < synced {
+      if let headerDamage { throw headerDamage }
       let last = surveys.last
       throw damage(
         last?.path ?? FileNames.logSegment(floor), UInt64(last?.endOffset ?? 0),
@@ -138,7 +140,9 @@ struct LogRecovery {
     return try LogSegmentReader(file, number: number, store: store)
   }
 
-  private func survey(_ synced: inout UInt64) throws(StoreError) -> [Survey] {
+  private func survey(
+    _ synced: inout UInt64, _ headerDamage: inout StoreError?
+  ) throws(StoreError) -> [Survey] {
     var surveys: [Survey] = []
     for number in try LogRecovery.segmentNumbers(fileSystem) where number >= floor {
       let segment = try open(number)
@@ -150,7 +154,10 @@ struct LogRecovery {
       synced = max(synced, largest)
       // Without a header the segment was being created: none of its frames was ever durable, or
       // the search above has found the proof that some was, and the end check reports it.
-      guard let header = segment.header else { continue }
+      guard let header = segment.header else {
+        headerDamage = headerDamage ?? segment.headerDamage
+        continue
+      }
       surveys.append(
         Survey(
           number: number, path: segment.path, header: header,

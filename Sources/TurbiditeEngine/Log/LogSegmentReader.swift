@@ -15,6 +15,11 @@ struct LogSegmentReader {
   let number: UInt64
   /// Nil when the header was never written: the segment was being created when the machine stopped.
   let header: LogSegmentHeader?
+  /// What is wrong with a header that is neither whole nor absent.
+  ///
+  /// The power may have failed while it was being written, so that old bytes of the disk show: that
+  /// is damage only if something in the segment had been durable.
+  let headerDamage: StoreError?
   private let buffer: OwnedBuffer
   private let coder: FrameCoder
 
@@ -34,16 +39,30 @@ struct LogSegmentReader {
         Damage(file: file.path, offset: 0, finding: "a log segment of \(size) bytes"))
     }
     buffer = try file.readBuffer(at: 0, count: Int(size))
-    header = try LogSegmentHeader.decode(buffer.view, file: file.path)
-    if let header, let store, header.store != store || header.number != number {
-      throw .corrupt(
-        Damage(
-          file: file.path, offset: 0,
-          finding: "this is segment \(header.number) of store \(header.store.hexadecimal)"))
-    }
+    (header, headerDamage) = try Self.header(buffer.view, file.path, number, store)
     coder = FrameCoder(
       seed: ChecksumSeed(
-        store: header?.store ?? StoreID(high: 0, low: 0), fileNumber: header?.number ?? number))
+        store: header?.store ?? store ?? StoreID(high: 0, low: 0),
+        fileNumber: header?.number ?? number))
+  }
+
+  /// The header, or nil and what is wrong with it.
+  private static func header(
+    _ bytes: ByteView, _ path: String, _ number: UInt64, _ store: StoreID?
+  ) throws(StoreError) -> (LogSegmentHeader?, StoreError?) {
+    do throws(StoreError) {
+      let header = try LogSegmentHeader.decode(bytes, file: path)
+      if let header, let store, header.store != store || header.number != number {
+        throw .corrupt(
+          Damage(
+            file: path, offset: 0,
+            finding: "this is segment \(header.number) of store \(header.store.hexadecimal)"))
+      }
+      return (header, nil)
+    } catch {
+      guard case .corrupt = error, store != nil else { throw error }
+      return (nil, error)
+    }
   }
 
   /// The log position of a file offset.

@@ -49,6 +49,7 @@ final class LogWriter: @unchecked Sendable {
   private let fileSystem: any FileSystem
   private let store: StoreID
   private let segmentByteCount: UInt64
+  private let rarePaths: RarePaths
   private let nextNumber: @Sendable () -> UInt64
   private let shared: Mutex<Shared>
   private var leading: Leading
@@ -58,11 +59,12 @@ final class LogWriter: @unchecked Sendable {
   /// - Parameter nextNumber: gives out file numbers that were never used.
   init(
     fileSystem: any FileSystem, store: StoreID, segmentByteCount: Int, log: RecoveredLog,
-    nextNumber: @escaping @Sendable () -> UInt64
+    rarePaths: RarePaths, nextNumber: @escaping @Sendable () -> UInt64
   ) {
     self.fileSystem = fileSystem
     self.store = store
     self.segmentByteCount = UInt64(segmentByteCount)
+    self.rarePaths = rarePaths
     self.nextNumber = nextNumber
     shared = Mutex(
       Shared(
@@ -123,6 +125,11 @@ final class LogWriter: @unchecked Sendable {
   /// The number of the segment that the last frame went to.
   var currentSegment: UInt64 { leading.number }
 
+  /// The segment that further frames go to, and where its last frame ends; nil when none is open.
+  var openSegment: (number: UInt64, byteCount: UInt64)? {
+    leading.file == nil ? nil : (leading.number, leading.offset)
+  }
+
   /// Appends one frame that holds `batches`, and hands it to the operating system.
   ///
   /// - Returns: whether a new segment was begun for it.
@@ -147,8 +154,8 @@ final class LogWriter: @unchecked Sendable {
       FrameCoder.paddedByteCount(leading.scratch.count - LogFrame.headerByteCount))
     let rotates =
       leading.file == nil
-      || (leading.offset + byteCount > segmentByteCount
-        && leading.offset > UInt64(LogSegmentHeader.byteCount))
+      || (leading.offset + byteCount > segmentByteCount || rarePaths.takes(.rotateLog))
+        && leading.offset > UInt64(LogSegmentHeader.byteCount)
     if rotates { try rotate(lastSequence: lastSequence) }
     try write(
       kind: kind, firstSequence: firstSequence, entryCount: entryCount,

@@ -39,16 +39,16 @@ private enum ManifestHeader {
     guard bytes.load(0, as: UInt64.self) == magic else {
       throw damaged("this is no manifest: its magic number is missing")
     }
-    let found = bytes.load(8, as: UInt32.self)
-    guard found == version, bytes.load(12, as: UInt32.self) == 0 else {
-      throw .unsupportedFormat(file: file, found: found, supported: version)
-    }
     let store = StoreID(high: bytes.load(24, as: UInt64.self), low: bytes.load(32, as: UInt64.self))
     let number = bytes.load(40, as: UInt64.self)
     let seed = ChecksumSeed(store: store, fileNumber: number).at(0)
     guard bytes.slice(0, 56).hash(seed: seed) == bytes.load(56, as: UInt64.self) else {
       throw damaged("the manifest's header fails its checksum")
     }
+    // Only now: a flipped bit in the version is damage, not a newer format.
+    try requireReadable(
+      file, version: bytes.load(8, as: UInt32.self), supported: version,
+      requiredFeatures: bytes.load(12, as: UInt32.self))
     return (store, number)
   }
 }
@@ -113,7 +113,9 @@ struct ManifestContents {
         } catch {
           throw damage(offset, error.finding)
         }
-        guard isSnapshot == isFirst, isFirst || editNumber == state.editNumber + 1 else {
+        guard editNumber < Limits.counter, isSnapshot == isFirst,
+          isFirst || editNumber == state.editNumber + 1
+        else {
           throw damage(offset, "record \(editNumber) follows record \(state.editNumber)")
         }
         state.editNumber = editNumber

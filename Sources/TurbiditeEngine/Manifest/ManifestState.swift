@@ -70,7 +70,7 @@ struct ManifestState: Hashable, Sendable {
       if !condition { throw .invalid(what(), at: 0) }
     }
     if let number = edit.nextFileNumber {
-      try require(number >= nextFileNumber && number < 1 << 62, "the file counter goes back")
+      try require(number >= nextFileNumber && number < Limits.counter, "the file counter goes back")
       nextFileNumber = number
     }
     if let sequence = edit.lastSequence {
@@ -79,10 +79,16 @@ struct ManifestState: Hashable, Sendable {
     }
     if let floor = edit.logFloor {
       try require(floor >= logFloor, "the log's floor goes back")
+      try require(
+        floor < Limits.counter && edit.logFloorPosition ?? 0 < Limits.counter,
+        "the log's floor is out of range")
       logFloor = floor
       logFloorPosition = max(logFloorPosition, edit.logFloorPosition ?? 0)
     }
-    if let position = edit.syncedPosition { syncedPosition = max(syncedPosition, position) }
+    if let position = edit.syncedPosition {
+      try require(position < Limits.counter, "log position \(position)")
+      syncedPosition = max(syncedPosition, position)
+    }
     if let id = edit.nextKeyspaceID {
       try require(id >= nextKeyspaceID, "the keyspace counter goes back")
       nextKeyspaceID = id

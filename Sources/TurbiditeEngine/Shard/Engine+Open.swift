@@ -205,20 +205,26 @@ private struct Opener {
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
     let writer = LogWriter(
       fileSystem: fileSystem, store: store, segmentByteCount: options.logSegmentByteCount, log: log,
-      nextNumber: { manifest.nextNumber() })
+      rarePaths: environment.rarePaths, nextNumber: { manifest.nextNumber() })
     let parts = try assemble(
       store: store, state: state, manifest: manifest, recovered: log, log: writer, lock: lock,
       report: report)
     let engine = Engine(environment: environment, options: options, parts: parts)
-    try manifest.withGate(environment.scheduler) { held throws(StoreError) in
-      try engine.replaceManifest(&held)
+    do throws(StoreError) {
+      try manifest.withGate(environment.scheduler) { held throws(StoreError) in
+        try engine.replaceManifest(&held)
+      }
+      if let recovery {
+        try writer.rewriteTail(of: log, with: recovery)
+        let count = try Replay(engine: engine, state: state).run(recovery, log)
+        engine.recoveredEntryCount.store(count, ordering: .relaxed)
+      }
+    } catch {
+      // Gives the lock and the files back: jobs that wait hold on to the engine.
+      engine.abandon()
+      throw error
     }
-    if let recovery {
-      try writer.rewriteTail(of: log, with: recovery)
-      let count = try Replay(engine: engine, state: state).run(recovery, log)
-      engine.recoveredEntryCount.store(count, ordering: .relaxed)
-    }
-    try removeOrphans(files, engine, oldManifests)
+    removeOrphans(files, engine, oldManifests)
     environment.scheduler.start(engine.jobs)
     for tree in engine.allTrees { engine.considerWork(tree) }
     engine.jobs.wakeUp(
@@ -237,7 +243,7 @@ private struct Opener {
     let scheduler = environment.scheduler
     let tables = TableCache(
       fileSystem: fileSystem, store: store, budget: budget,
-      maximumOpenCount: options.maximumOpenTableCount,
+      maximumOpenCount: options.maximumOpenTableCount, rarePaths: environment.rarePaths,
       onObsolete: { file in
         obsolete.add(file)
         jobs.wakeUp(at: 0)
@@ -269,13 +275,19 @@ private struct Opener {
 
   /// Removes files of ours that nothing refers to.
   ///
-  /// Tables and segments go through the same check as in a running engine: a reader in another
-  /// process may still use them.
+  /// They go through the same check as in a running engine: a reader in another process may still
+  /// use them. One that cannot be removed does no harm, and is tried again.
   private func removeOrphans(
     _ files: FileInventory, _ engine: Engine, _ oldManifests: [UInt64]
-  ) throws(StoreError) {
-    for number in oldManifests { try fileSystem.removeFile(FileNames.manifest(number)) }
-    for path in files.temporaries { try fileSystem.removeFile(path) }
+  ) {
+    let edit = engine.manifest.editNumber + 1
+    for number in oldManifests {
+      engine.obsolete.add(
+        ObsoleteFile(path: FileNames.manifest(number), fileNumber: number, removedBy: edit))
+    }
+    for path in files.temporaries {
+      engine.obsolete.add(ObsoleteFile(path: path, fileNumber: 0, removedBy: edit))
+    }
     var live: Set<String> = []
     for tree in engine.allTrees {
       for table in tree.version.levels.joined() { live.insert(table.path) }
@@ -283,7 +295,6 @@ private struct Opener {
     if let log = engine.log {
       for number in log.segmentNumbers { live.insert(FileNames.logSegment(number)) }
     }
-    let edit = engine.manifest.editNumber + 1
     for (path, number) in files.tablesAndSegments where !live.contains(path) {
       engine.obsolete.add(ObsoleteFile(path: path, fileNumber: number, removedBy: edit))
       engine.orphanCount.add(1, ordering: .relaxed)
@@ -466,7 +477,8 @@ extension EntryInserter {
       sequence <= state.trees[tree.id]?.flushedSequence ?? 0
     }
     if entry.kind == .rangeDeletion {
-      for tree in keyspace.trees where !isFlushed(tree) {
+      for tree in keyspace.trees
+      where !isFlushed(tree) && entry.carriedShard ?? tree.id.shard == tree.id.shard {
         try insertRange(entry, sequence, into: tree)
       }
       return true

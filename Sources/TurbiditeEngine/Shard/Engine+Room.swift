@@ -56,6 +56,25 @@ extension Engine {
     if share > 0 { slowDown(byteCount, share) }
     if let log, log.unsyncedByteCount > UInt64(Engine.unsyncedByteCount) { try syncLog() }
     try keepLogShort()
+    try takeRarePaths()
+  }
+
+  /// What the engine does under pressure, without it.
+  private func takeRarePaths() throws(StoreError) {
+    let rarePaths = environment.rarePaths
+    if rarePaths.takes(.syncLog) { try syncLog() }
+    if rarePaths.takes(.freezeMemtable), let tree = firstDirtyTree { freeze(tree) }
+    if rarePaths.takes(.carryMemtable), let tree = firstDirtyTree,
+      let active = tree.version.active
+    {
+      try carry(tree, active)
+      try syncLog()
+      jobs.add(LogTrimJob(engine: self))
+    }
+  }
+
+  private var firstDirtyTree: Tree? {
+    dirtyTrees.withLock { $0.values.min { $0.id < $1.id } }
   }
 
   /// 0 while memtables have room, 1 when they have none.
@@ -162,7 +181,8 @@ extension Engine {
     try cursor.seekToFirst()
     while cursor.isValid {
       batch.appendCarried(
-        sequence: cursor.tag.sequence, cursor.tag.isValue ? .value : .deletion,
+        sequence: cursor.tag.sequence, shard: tree.id.shard,
+        cursor.tag.isValue ? .value : .deletion,
         keyspace: tree.id.keyspace, cursor.key, cursor.value)
       try cursor.next()
     }
@@ -171,7 +191,8 @@ extension Engine {
         fragment.start.withView { start in
           fragment.end.withView { end in
             batch.appendCarried(
-              sequence: sequence, .rangeDeletion, keyspace: tree.id.keyspace, start, end)
+              sequence: sequence, shard: tree.id.shard, .rangeDeletion, keyspace: tree.id.keyspace,
+              start, end)
           }
         }
       }

@@ -149,8 +149,10 @@ extension Engine {
     if !isReadOnly {
       do throws(StoreError) {
         try exclusively { () throws(StoreError) in
-          // A poisoned store has nothing more to make durable; its log is as it is.
-          if !isPoisoned && !health.withLock({ $0.isClosed }) { try closeLog() }
+          guard !health.withLock({ $0.isClosed }) else { return }
+          // A poisoned store can make nothing durable any more, and its user must hear of it.
+          try requireWritable()
+          try closeLog()
         }
       } catch {
         failure = error

@@ -14,6 +14,7 @@ package struct EngineEnvironment: Sendable {
   package var scheduler: any Scheduler
   /// Runs leaders for callers that must not block.
   package var threads: IOThreads
+  package var rarePaths = RarePaths.never
 
   package init(
     fileSystem: any FileSystem, clock: any TimeSource, random: any RandomSource,

@@ -18,7 +18,7 @@ package struct FileInspection: Sendable {
   package var sections: [Section] = []
   package var damage: [Damage] = []
 
-  /// Looks into a file, which it recognises by its magic number.
+  /// Looks into a file, which it recognises by its magic number or its name.
   ///
   /// - Parameters:
   ///   - name: what the caller calls the file, for messages.
@@ -36,11 +36,13 @@ package struct FileInspection: Sendable {
     let (bytes, magic) = withExtendedLifetime(start) {
       (start.view.bytes(), start.view.load(0, as: UInt64.self))
     }
-    if bytes == TableFormat.headerMagic {
+    // The name helps where the magic number is what is damaged.
+    let last = name.split(separator: "/").last ?? ""
+    if bytes == TableFormat.headerMagic || last.hasSuffix(".tsst") {
       try inspectTable(file, blocks, entries)
-    } else if magic == LogSegmentHeader.magic {
+    } else if magic == LogSegmentHeader.magic || last.hasSuffix(".tlog") {
       try inspectLog(file, blocks, entries)
-    } else if magic == ManifestContents.magic {
+    } else if magic == ManifestContents.magic || last.hasPrefix("MANIFEST-") {
       try inspectManifest(file, blocks || entries)
     } else {
       throw .invalidArgument("\(name) is no table, log segment or manifest")
@@ -48,12 +50,12 @@ package struct FileInspection: Sendable {
     properties.append(("file bytes", "\(size)"))
   }
 
-  private mutating func property(_ name: String, _ value: some CustomStringConvertible) {
+  mutating func property(_ name: String, _ value: some CustomStringConvertible) {
     properties.append((name, value.description))
   }
 
   /// Remembers damage and goes on; other failures end the inspection.
-  private mutating func note(_ error: StoreError) throws(StoreError) {
+  mutating func note(_ error: StoreError) throws(StoreError) {
     guard case .corrupt(let finding) = error else { throw error }
     damage.append(finding)
   }
@@ -112,6 +114,8 @@ package struct FileInspection: Sendable {
       let next = segment.nextFrame(behind: end)
       if let finding = bad ?? (next == nil ? nil : "zeros stand before a frame") {
         damage.append(Damage(file: file.path, offset: UInt64(end), finding: finding))
+        let stop = next ?? segment.byteCount
+        if blocks { frames.rows.append(["\(end)", "\(stop - end)", "no frame", "", "", "", ""]) }
       }
       guard let next else { break }
       start = next
@@ -144,20 +148,35 @@ package struct FileInspection: Sendable {
     var edits = Section(
       title: "edits",
       columns: ["offset", "bytes", "edit", "kind", "tables added", "tables removed", "says"])
-    let contents: ManifestContents
+    var applied: [VersionEdit] = []
+    var state = ManifestState()
     do throws(StoreError) {
-      contents = try ManifestContents(file) { record in
+      let contents = try ManifestContents(file) { record in
         edits.rows.append(FileInspection.row(record))
+        applied.append(record.edit)
+        state.editNumber = record.editNumber
       }
+      state = contents.state
+      property("store", contents.store.hexadecimal)
+      property("manifest", contents.number)
+      property("torn bytes at the end", contents.tornByteCount)
     } catch {
       try note(error)
-      if lists { sections.append(edits) }
-      return
+      guard let offset = damage.last?.offset else { return }
+      edits.rows.append(["\(offset)", "", "", "no edit", "", "", "the list ends here"])
+      do throws(DecodingFailure) {
+        for edit in applied { try state.apply(edit) }
+      } catch {
+        // They were applied in this order before; what they say is not shown then.
+        applied = []
+      }
+      if applied.isEmpty {
+        if lists { sections.append(edits) }
+        return
+      }
+      property("shown", "the state before the damage")
     }
-    let state = contents.state
-    property("store", contents.store.hexadecimal)
-    property("manifest", contents.number)
-    property("edits", edits.rows.count)
+    property("edits", applied.count)
     property("last edit", state.editNumber)
     property("next file", state.nextFileNumber)
     property("last sequence", state.lastSequence)
@@ -165,7 +184,6 @@ package struct FileInspection: Sendable {
     property("log durable through", state.syncedPosition)
     property("shards", state.slots.map { "\($0.shardCount)" } ?? "none")
     property("tables", state.tableCount)
-    property("torn bytes at the end", contents.tornByteCount)
     for (id, name) in state.keyspaces.sorted(by: { $0.key < $1.key }) {
       property("keyspace \(id)", name.isEmpty ? "(default)" : name)
     }
@@ -195,6 +213,11 @@ package struct FileInspection: Sendable {
     says += edit.flushedSequences.sorted { $0.key < $1.key }.map { tree, sequence in
       "\(tree.keyspace)/\(tree.shard) flushed through \(sequence)"
     }
+    if !record.isSnapshot {
+      // A whole state is listed as the tables that are left.
+      says += edit.addedTables.map { "+ table \($0.table.fileNumber) at level \($0.level)" }
+      says += edit.removedTables.map { "- table \($0.fileNumber) at level \($0.level)" }
+    }
     return [
       "\(record.offset)", "\(record.byteCount)", "\(record.editNumber)",
       record.isSnapshot ? "whole state" : "change", "\(edit.addedTables.count)",
@@ -202,92 +225,8 @@ package struct FileInspection: Sendable {
     ]
   }
 
-  // MARK: - Tables
-
-  private mutating func inspectTable(
-    _ file: any File, _ blocks: Bool, _ entries: Bool
-  ) throws(StoreError) {
-    kind = "table"
-    let reader: TableReader
-    do throws(StoreError) {
-      let (identity, version) = try TableReader.readIdentity(file)
-      property("store", identity.store.hexadecimal)
-      property("format", version)
-      property("table", identity.fileNumber)
-      property("keyspace", identity.keyspace)
-      property("shard", identity.shard)
-      reader = try TableReader(
-        file: file, identity: identity, expecting: nil, cache: BlockCache(capacityByteCount: 0))
-    } catch {
-      return try note(error)
-    }
-    let counts = reader.properties
-    property("entries", counts.entryCount)
-    property("point tombstones", counts.deletionCount)
-    property("range tombstones", counts.rangeTombstoneCount)
-    property("shadowed versions", counts.shadowedCount)
-    property("sequences", "\(counts.smallestSequence) to \(counts.largestSequence)")
-    property("first key", counts.smallestKey.withView(FileInspection.printable))
-    property("last key", counts.largestKey.withView(FileInspection.printable))
-    property("raw bytes", counts.rawByteCount)
-    property("data blocks", counts.dataBlockCount)
-    property("footer checksum", hexadecimal(reader.expectation.footerChecksum))
-    try inspectBlocks(of: reader, blocks, entries)
-    for fragment in reader.rangeTombstones.fragments where entries {
-      if sections.last?.title != "range tombstones" {
-        sections.append(Section(title: "range tombstones", columns: ["from", "to", "sequences"]))
-      }
-      sections[sections.count - 1].rows.append([
-        fragment.start.withView(FileInspection.printable),
-        fragment.end.withView(FileInspection.printable),
-        fragment.sequences.map(String.init).joined(separator: " "),
-      ])
-    }
-  }
-
-  /// Reads every block, so that damage shows also when no list is asked for.
-  private mutating func inspectBlocks(
-    of reader: TableReader, _ blocks: Bool, _ entries: Bool
-  ) throws(StoreError) {
-    var blockList = Section(
-      title: "blocks", columns: ["block", "offset", "bytes", "raw bytes", "entries", "first key"])
-    var entryList = Section(title: "entries", columns: ["sequence", "kind", "key", "value"])
-    var group = try EntryGroup()
-    for number in 0..<reader.index.count {
-      let handle = reader.index.handle(number)
-      do throws(StoreError) {
-        guard let block = try reader.block(number, .scan) else { continue }
-        var firstKey: String?
-        for index in 0..<block.restartCount {
-          try group.decode(block, group: index)
-          for position in 0..<group.count {
-            let entry = group[position]
-            guard entries || firstKey == nil else { continue }
-            let key = FileInspection.printable(group.key(entry))
-            if firstKey == nil { firstKey = key }
-            guard entries else { continue }
-            entryList.rows.append([
-              "\(entry.tag.sequence)", entry.tag.isValue ? "value" : "deletion", key,
-              FileInspection.printable(block.payload.slice(entry.valueStart, entry.valueCount)),
-            ])
-          }
-        }
-        if blocks {
-          blockList.rows.append([
-            "\(number)", "\(handle.offset)", "\(handle.byteCount)", "\(block.payload.count)",
-            "\(block.entryCount)", firstKey ?? "",
-          ])
-        }
-      } catch {
-        try note(error)
-      }
-    }
-    if blocks { sections.append(blockList) }
-    if entries { sections.append(entryList) }
-  }
-
   /// Printable ASCII, `\xNN` for the rest, cut after 64 bytes.
-  private static func printable(_ bytes: ByteView) -> String {
+  static func printable(_ bytes: ByteView) -> String {
     var text = ""
     for index in 0..<min(bytes.count, 64) {
       let byte = bytes[index]

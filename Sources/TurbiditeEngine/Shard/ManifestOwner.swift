@@ -109,7 +109,8 @@ extension Engine {
   ///
   /// The old one stays good when that fails for want of space; the next edit tries again.
   private func replaceLongManifest(_ held: inout ManifestOwner.Held) throws(StoreError) {
-    guard held.log?.shouldBeReplaced == true else { return }
+    guard held.log?.shouldBeReplaced == true || environment.rarePaths.takes(.replaceManifest)
+    else { return }
     do throws(StoreError) { try replaceManifest(&held) } catch {
       guard case .outOfSpace = error else {
         poison(error)

@@ -49,7 +49,7 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
     var failure: StoreError?
     for file in engine.obsolete.takeAll() {
       do throws(StoreError) {
-        if try isNeeded(file) {
+        if try isNeeded(file) || engine.environment.rarePaths.takes(.keepObsoleteFile) {
           kept.append(file)
         } else {
           try engine.environment.fileSystem.removeFile(file.path)

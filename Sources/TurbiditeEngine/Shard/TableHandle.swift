@@ -111,17 +111,19 @@ final class TableCache: Sendable {
   let store: StoreID
   let budget: MemoryBudget
   private let maximumOpenCount: Int
+  private let rarePaths: RarePaths
   private let state = Mutex(State())
   private let onObsolete: @Sendable (ObsoleteFile) -> Void
 
   init(
     fileSystem: any FileSystem, store: StoreID, budget: MemoryBudget, maximumOpenCount: Int,
-    onObsolete: @escaping @Sendable (ObsoleteFile) -> Void
+    rarePaths: RarePaths, onObsolete: @escaping @Sendable (ObsoleteFile) -> Void
   ) {
     self.fileSystem = fileSystem
     self.store = store
     self.budget = budget
     self.maximumOpenCount = maximumOpenCount
+    self.rarePaths = rarePaths
     self.onObsolete = onObsolete
   }
 
@@ -163,7 +165,7 @@ final class TableCache: Sendable {
       state.metadataByteCount += byteCount
     }
     budget.chargeTables(byteCount)
-    evict(keeping: maximumOpenCount)
+    evict(keeping: rarePaths.takes(.closeTables) ? 0 : maximumOpenCount)
   }
 
   fileprivate func forget(_ number: UInt64, reader: TableReader?) {

@@ -72,8 +72,8 @@ struct Filter: Sendable {
   private let owner: OwnedBuffer
   /// The blocks, from a multiple of 64 on, so that each is one cache line.
   private let bits: ByteView
-  private let blockCount: Int
-  private let probeCount: Int
+  let blockCount: Int
+  let probeCount: Int
 
   /// Copies the payload of a filter block.
   init(_ payload: ByteView) throws(DecodingFailureOrMemory) {
@@ -96,6 +96,15 @@ struct Filter: Sendable {
   }
 
   var memoryByteCount: Int { owner.count }
+
+  /// The bits that are set, for tools: more than half of them means a filter that says little.
+  var setBitCount: Int {
+    var count = 0
+    for offset in stride(from: 0, to: bits.count, by: 8) {
+      count += bits.load(offset, as: UInt64.self).nonzeroBitCount
+    }
+    return count
+  }
 
   /// Whether a key of this hash may be in the table; false is certain.
   @inline(__always)

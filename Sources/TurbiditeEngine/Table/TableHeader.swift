@@ -69,15 +69,9 @@ struct TableHeader: Equatable {
 
   /// Refuses a table that this code cannot read.
   func checkReadable(_ file: any File) throws(StoreError) {
-    guard version == TableFormat.version else {
-      throw .unsupportedFormat(file: file.path, found: version, supported: TableFormat.version)
-    }
-    let unknown = requiredFeatures & ~TableFormat.knownFeatures
-    guard unknown == 0 else {
-      throw .configuration(
-        "\(file.path) needs features that this version does not know"
-          + " (bits \(hexadecimal(UInt64(unknown))))")
-    }
+    try requireReadable(
+      file.path, version: version, supported: TableFormat.version,
+      requiredFeatures: requiredFeatures, knownFeatures: TableFormat.knownFeatures)
   }
 }
 

@@ -63,6 +63,9 @@ struct TableIndex: Sendable {
     return orderOfSuffix(block, key.slice(common.count, key.count &- common.count), tag)
   }
 
+  /// The key of separator `block`, without its tag: at or after every key of the block.
+  func separatorKey(_ block: Int) -> [UInt8] { common.bytes() + separator(block).suffix.bytes() }
+
   /// The first block whose prefix is not below `prefix`.
   @inline(__always)
   private func lowerBound(_ prefix: UInt64) -> Int {

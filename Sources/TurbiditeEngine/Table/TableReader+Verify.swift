@@ -2,6 +2,8 @@
 //
 // Room:    Engine/Table.
 
+import TurbiditeSystem
+
 extension TableReader {
   /// Checks every byte and every count: each block's checksum and decoding, the order of all
   /// entries, that the filter knows each key, and that the properties are what was counted.
@@ -17,46 +19,99 @@ extension TableReader {
     let fresh = try TableReader(
       file: file, identity: identity, expecting: expectation,
       cache: BlockCache(capacityByteCount: 0))
-    try fresh.verifyBlocks(progress)
+    try fresh.verifyBlocks(progress: progress) { finding, _ throws(StoreError) in
+      throw .corrupt(finding)
+    }
     try progress(expectation.byteCount)
   }
 
-  private func verifyBlocks(
-    _ progress: (UInt64) throws(StoreError) -> Void
+  /// Checks every block and every entry, and goes on behind a bad one.
+  ///
+  /// - Parameters:
+  ///   - owns: whether a key with this hash belongs to the table's shard.
+  ///   - onDamage: told each finding, with the number of the block, or nil for the whole table.
+  /// - Throws: what `progress` and `onDamage` throw, and what no damage to the file explains.
+  func verifyBlocks(
+    owns: (UInt64) -> Bool = { _ in true }, progress: (UInt64) throws(StoreError) -> Void,
+    onDamage: (Damage, Int?) throws(StoreError) -> Void
   ) throws(StoreError) {
-    var counted = TableProperties()
-    counted.dataBlockCount = UInt64(index.count)
-    counted.rangeTombstoneCount = properties.rangeTombstoneCount
-    for fragment in rangeTombstones.fragments {
-      for sequence in fragment.sequences { counted.include(sequence: sequence) }
-    }
-    var readAhead = ReadAhead()
-    var group = try EntryGroup()
-    var previousKey = try KeyArena()
-    var largest = 0
+    var tally = try Tally(self)
+    var isWhole = true
     for number in 0..<index.count {
-      let block = try readAhead.block(number, of: self)
-      largest = max(largest, block.payload.count)
-      for groupIndex in 0..<block.restartCount {
-        try group.decode(block, group: groupIndex)
-        for entryIndex in 0..<group.count {
-          let entry = group[entryIndex]
-          let key = group.key(entry)
-          try checkPlace(key, entry.tag, in: block, number)
-          let isNew = counted.entryCount == 0 || !key.isEqual(to: previousKey.view)
-          if isNew && !filter.mayContain(key.hash()) {
-            throw block.corrupt("the filter denies a key", at: 0)
-          }
-          if counted.entryCount == 0 { counted.smallestKey = key.bytes() }
-          counted.include(entry, isNewKey: isNew)
-          try previousKey.replace(with: key)
+      var found: Damage?
+      do throws(StoreError) { try checkBlock(number, &tally, owns) } catch {
+        guard let finding = error.finding(at: index.handle(number).offset, of: file) else {
+          throw error
         }
+        found = finding
+      }
+      if let found {
+        isWhole = false
+        try onDamage(found, number)
       }
       try progress(index.handle(number).end)
     }
-    counted.largestBlockByteCount = UInt64(largest)
-    counted.largestKey = previousKey.view.bytes()
-    try compare(counted)
+    // What bad blocks held is not known, so the counts prove nothing then.
+    guard isWhole, let finding = disagreement(with: tally) else { return }
+    try onDamage(finding, nil)
+  }
+
+  /// What was counted so far, and where.
+  private struct Tally {
+    var counted = TableProperties()
+    var readAhead = ReadAhead()
+    var group: EntryGroup
+    var previousKey: KeyArena
+    var largestBlockByteCount = 0
+
+    init(_ reader: TableReader) throws(StoreError) {
+      group = try EntryGroup()
+      previousKey = try KeyArena()
+      counted.dataBlockCount = UInt64(reader.index.count)
+      counted.rangeTombstoneCount = reader.properties.rangeTombstoneCount
+      for fragment in reader.rangeTombstones.fragments {
+        for sequence in fragment.sequences { counted.include(sequence: sequence) }
+      }
+    }
+  }
+
+  private func checkBlock(
+    _ number: Int, _ tally: inout Tally, _ owns: (UInt64) -> Bool
+  ) throws(StoreError) {
+    let block = try readForCheck(number, &tally.readAhead)
+    tally.largestBlockByteCount = max(tally.largestBlockByteCount, block.payload.count)
+    for groupIndex in 0..<block.restartCount {
+      try tally.group.decode(block, group: groupIndex)
+      for entryIndex in 0..<tally.group.count {
+        let entry = tally.group[entryIndex]
+        let key = tally.group.key(entry)
+        try checkPlace(key, entry.tag, in: block, number)
+        let isNew =
+          tally.counted.entryCount == 0 || !key.isEqual(to: tally.previousKey.view)
+        if isNew {
+          let hash = key.hash()
+          if !filter.mayContain(hash) { throw block.corrupt("the filter denies a key", at: 0) }
+          if !owns(hash) { throw block.corrupt("a key belongs to another shard", at: 0) }
+        }
+        if tally.counted.entryCount == 0 { tally.counted.smallestKey = key.bytes() }
+        tally.counted.include(entry, isNewKey: isNew)
+        try tally.previousKey.replace(with: key)
+      }
+    }
+  }
+
+  /// A disk that cannot read one sector fails the reading ahead of all blocks around it; so each is
+  /// tried alone.
+  private func readForCheck(
+    _ number: Int, _ readAhead: inout ReadAhead
+  ) throws(StoreError) -> Block {
+    do throws(StoreError) { return try readAhead.block(number, of: self) } catch {
+      guard case .io = error else { throw error }
+      readAhead = ReadAhead()
+    }
+    let handle = index.handle(number)
+    return try makeBlock(
+      try readAvailable(file, at: handle.offset, count: Int(handle.byteCount)), handle)
   }
 
   /// An entry must lie between the separators around its block; the separators ascend, so this
@@ -70,7 +125,10 @@ extension TableReader {
     }
   }
 
-  private func compare(_ counted: TableProperties) throws(StoreError) {
+  private func disagreement(with tally: Tally) -> Damage? {
+    var counted = tally.counted
+    counted.largestBlockByteCount = UInt64(tally.largestBlockByteCount)
+    counted.largestKey = tally.previousKey.view.bytes()
     var expected = counted
     // Bounds also cover the range tombstones.
     var smallest = rangeTombstones.fragments.first?.start
@@ -85,11 +143,10 @@ extension TableReader {
       expected.largestKey = largest
       expected.largestIsExclusive = true
     }
-    guard expected == properties else {
-      throw damage(
-        file, expectation.byteCount - UInt64(TableFormat.footerByteCount),
-        "the properties are \(properties), counted are \(expected)")
-    }
+    if expected == properties { return nil }
+    return Damage(
+      file: file.path, offset: expectation.byteCount - UInt64(TableFormat.footerByteCount),
+      finding: "the properties are \(properties), counted are \(expected)")
   }
 }
 
@@ -105,6 +162,21 @@ extension TableProperties {
     if !isNewKey { shadowedCount += 1 }
     rawByteCount &+= UInt64(entry.keyCount &+ entry.valueCount)
     include(sequence: entry.tag.sequence)
+  }
+}
+
+extension StoreError {
+  /// The error as a finding about bytes of a file: damage, or what the disk will not read; nil when
+  /// it says nothing of the file.
+  func finding(at offset: UInt64, of file: any File) -> Damage? {
+    switch self {
+    case .corrupt(let damage): return damage
+    case .io(let operation, _, let code):
+      return Damage(
+        file: file.path, offset: offset,
+        finding: "cannot be read: \(operation): \(systemMessage(code))")
+    default: return nil
+    }
   }
 }
 

@@ -141,29 +141,11 @@ private struct TableParts {
   init(
     _ file: any File, _ footer: TableFooter, _ seed: ChecksumSeed, mayExtend: Bool
   ) throws(StoreError) {
-    guard footer.tombstones.byteCount <= UInt64(TombstoneBlock.largestByteCount + 64) else {
-      throw damage(file, footer.tombstones.offset, "the range tombstones are over the limit")
-    }
     let part = PartReader(file: file, seed: seed)
-    properties = try part.read(footer.properties, "properties") {
-      bytes throws(DecodingFailureOrMemory) in
-      do throws(DecodingFailure) {
-        return try TableProperties.decode(bytes, mayExtend: mayExtend)
-      } catch { throw .decoding(error) }
-    }
-    let filterStart = footer.filter.offset
-    index = try part.read(footer.index, "index") { bytes throws(DecodingFailureOrMemory) in
-      try TableIndex(bytes, from: UInt64(TableFormat.headerByteCount), to: filterStart)
-    }
-    filter = try part.read(footer.filter, "filter") { bytes throws(DecodingFailureOrMemory) in
-      try Filter(bytes)
-    }
-    let (set, count) = try part.read(footer.tombstones, "range tombstones") {
-      bytes throws(DecodingFailureOrMemory) in
-      do throws(DecodingFailure) {
-        return try TombstoneBlock.decode(bytes)
-      } catch { throw .decoding(error) }
-    }
+    properties = try part.properties(footer, mayExtend: mayExtend)
+    index = try part.index(footer)
+    filter = try part.filter(footer)
+    let (set, count) = try part.tombstones(footer)
     tombstones = set
     try check(file, footer, tombstoneCount: count)
   }
@@ -193,13 +175,50 @@ private struct TableParts {
   }
 }
 
-/// Reads, checks and decodes the parts of a table.
-private struct PartReader {
+/// Reads, checks and decodes the parts of a table, each for itself.
+struct PartReader {
   let file: any File
   let seed: ChecksumSeed
 
+  func properties(
+    _ footer: TableFooter, mayExtend: Bool
+  ) throws(StoreError) -> TableProperties {
+    try read(footer.properties, "properties") { bytes throws(DecodingFailureOrMemory) in
+      do throws(DecodingFailure) {
+        return try TableProperties.decode(bytes, mayExtend: mayExtend)
+      } catch { throw .decoding(error) }
+    }
+  }
+
+  func index(_ footer: TableFooter) throws(StoreError) -> TableIndex {
+    let end = footer.filter.offset
+    return try read(footer.index, "index") { bytes throws(DecodingFailureOrMemory) in
+      try TableIndex(bytes, from: UInt64(TableFormat.headerByteCount), to: end)
+    }
+  }
+
+  func filter(_ footer: TableFooter) throws(StoreError) -> Filter {
+    try read(footer.filter, "filter") { bytes throws(DecodingFailureOrMemory) in
+      try Filter(bytes)
+    }
+  }
+
+  func tombstones(
+    _ footer: TableFooter
+  ) throws(StoreError) -> (set: RangeTombstones, count: UInt64) {
+    guard footer.tombstones.byteCount <= UInt64(TombstoneBlock.largestByteCount + 64) else {
+      throw damage(file, footer.tombstones.offset, "the range tombstones are over the limit")
+    }
+    return try read(footer.tombstones, "range tombstones") {
+      bytes throws(DecodingFailureOrMemory) in
+      do throws(DecodingFailure) {
+        return try TombstoneBlock.decode(bytes)
+      } catch { throw .decoding(error) }
+    }
+  }
+
   /// A failure gets the file's name and the part's offset.
-  func read<Part>(
+  private func read<Part>(
     _ handle: BlockHandle, _ what: String,
     decoder: (ByteView) throws(DecodingFailureOrMemory) -> Part
   ) throws(StoreError) -> Part {

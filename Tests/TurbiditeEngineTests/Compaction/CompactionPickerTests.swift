@@ -1,6 +1,7 @@
 // CompactionPickerTests — plans never put newer entries below older ones.
 
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import TurbiditeEngine

@@ -1,5 +1,6 @@
 import Synchronization
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import TurbiditeEngine

@@ -1,4 +1,5 @@
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import TurbiditeEngine

@@ -1,6 +1,7 @@
 // What the tests of this room share: a file in memory, a model of a table, seeded entries.
 
 import Synchronization
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @testable import TurbiditeEngine

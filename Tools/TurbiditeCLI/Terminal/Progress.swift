@@ -18,7 +18,9 @@ struct Progress {
   private let isTerminal: Bool
   private let title: String
   /// What `position` will be at the end, when known.
-  private let total: UInt64?
+  var total: UInt64?
+  /// What is counted: one of them.
+  var noun = "record"
   private let interval: Duration
   private let write: (String) -> Void
   private let now: () -> Duration
@@ -84,11 +86,11 @@ struct Progress {
       let filled = Int(share * 20)
       let bar = String(repeating: "#", count: filled) + String(repeating: " ", count: 20 - filled)
       parts.append("[\(bar)] \(Int(share * 100)) %")
-      parts.append("\(Numbers.grouped(records)) records")
+      parts.append(Numbers.counted(records, noun))
       parts.append(Numbers.rate(bytes, over: seconds))
       if share > 0 { parts.append("eta \(Numbers.time(seconds / share - seconds))") }
     } else {
-      parts.append("\(Numbers.grouped(records)) records")
+      parts.append(Numbers.counted(records, noun))
       parts.append(Numbers.byteText(bytes))
       parts.append(Numbers.rate(bytes, over: seconds))
     }

@@ -9,11 +9,15 @@ import Turbidite
 struct InspectCommand: Verb {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Look into one log segment, table or manifest.",
-    discussion: "The exit status is 76 when the file is damaged.")
+    discussion: """
+      A damaged file is shown as far as it makes sense, with a mark in each list where it stops \
+      doing so. The exit status is 76 then.
+      """)
 
   @Argument(help: "The file.") var path: String
   @Flag(help: "List the blocks, frames or edits.") var blocks = false
   @Flag(help: "List the entries.") var entries = false
+  @Flag(help: "Show the first bytes of each damaged place.") var hex = false
   @Option(
     help: ArgumentHelp(
       "Show bytes of the file instead, 256 unless a length is given; 0x starts a hexadecimal.",
@@ -26,7 +30,7 @@ struct InspectCommand: Verb {
       guard ByteWindow(hexdump) != nil else {
         throw ValidationError("--hexdump takes OFFSET or OFFSET:LENGTH, not \(hexdump)")
       }
-      if blocks || entries || global.reportFormat == .json {
+      if blocks || entries || hex || global.reportFormat == .json {
         throw ValidationError("--hexdump stands alone")
       }
     }
@@ -87,7 +91,16 @@ struct InspectCommand: Verb {
     var table = Table([.number("offset"), .words("finding")])
     for damage in inspection.damage { table.add(["\(damage.offset)", damage.finding]) }
     try report.write(table)
+    guard hex else { return }
+    for damage in inspection.damage {
+      try report.write("\n")
+      let start = damage.offset & ~15
+      try dump(ByteWindow(offset: start, length: InspectCommand.shownByteCount), to: report)
+    }
   }
+
+  /// A header and some: enough to see zeros, text, or another file's bytes in the place.
+  private static let shownByteCount: UInt64 = 128
 
   private func json(_ inspection: Inspection) -> [UInt8] {
     JSONWriter.document("inspection/1") { json in
@@ -155,6 +168,11 @@ struct InspectCommand: Verb {
 struct ByteWindow: Sendable, Hashable {
   var offset: UInt64
   var length: UInt64
+
+  init(offset: UInt64, length: UInt64) {
+    self.offset = offset
+    self.length = length
+  }
 
   /// nil when the text is no window, or one that no file reaches.
   init?(_ text: String) {

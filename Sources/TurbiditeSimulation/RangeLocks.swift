@@ -1,7 +1,9 @@
 // RangeLocks — locks of byte ranges, as the system keeps them for open files.
 //
-// Room:    System.
+// Room:    Simulation.
 // Source:  fcntl(2), "Open file description locks".
+
+import TurbiditeSystem
 
 /// The locks on one file.
 ///

@@ -1,13 +1,14 @@
-// ManualClock — time that passes only when told to.
+// SimulatedClock — time that passes only when told to.
 //
-// Room:    System.
+// Room:    Simulation.
 
 import Synchronization
+public import TurbiditeSystem
 
 /// A clock for tests and simulation.
 ///
 /// A sleeper returns at once, and the time has passed.
-package final class ManualClock: TimeSource {
+public final class SimulatedClock: TimeSource {
   private struct Times {
     var monotonic: UInt64
     /// What the wall clock showed when the monotonic one stood at `wallOrigin`.
@@ -18,7 +19,7 @@ package final class ManualClock: TimeSource {
   private let times: Mutex<Times>
 
   /// A clock that stands at `nanoseconds`, `wallSeconds` after the beginning of 1970.
-  package init(nanoseconds: UInt64 = 0, wallSeconds: UInt64 = 1_700_000_000) {
+  public init(nanoseconds: UInt64 = 0, wallSeconds: UInt64 = 1_700_000_000) {
     times = Mutex(
       Times(monotonic: nanoseconds, wallSeconds: wallSeconds, wallOrigin: nanoseconds))
   }
@@ -34,7 +35,7 @@ package final class ManualClock: TimeSource {
   /// Lets time pass.
   ///
   /// It stops at the largest number.
-  package func advance(by nanoseconds: UInt64) {
+  public func advance(by nanoseconds: UInt64) {
     times.withLock {
       let (sum, overflows) = $0.monotonic.addingReportingOverflow(nanoseconds)
       $0.monotonic = overflows ? .max : sum
@@ -44,12 +45,12 @@ package final class ManualClock: TimeSource {
   /// Lets time pass up to `nanoseconds`.
   ///
   /// It never goes back.
-  package func advance(to nanoseconds: UInt64) {
+  public func advance(to nanoseconds: UInt64) {
     times.withLock { $0.monotonic = max($0.monotonic, nanoseconds) }
   }
 
   /// Sets the wall clock, as an administrator may at any moment.
-  package func setWall(seconds: UInt64) {
+  public func setWall(seconds: UInt64) {
     times.withLock {
       $0.wallSeconds = seconds
       $0.wallOrigin = $0.monotonic

@@ -1,7 +1,9 @@
-// MemoryDisk — the files, names and locks of the file system in memory, as one value.
+// DiskState — the files, names and locks of the file system in memory, as one value.
 //
-// Room:    System.
-// Limits:  Directories are neither removed nor renamed, as the protocol has it.
+// Room:    Simulation.
+// Limits:  A directory that was removed is kept as a number: a crash may bring its name back.
+
+import TurbiditeSystem
 
 #if canImport(Glibc)
 import Glibc
@@ -13,7 +15,7 @@ import Glibc
 ///
 /// Invariant 1: a name in a directory leads to a number in `files` or in `directories`, never both.
 /// Invariant 2: the current names are the durable ones with `pendingNames` applied in order.
-struct MemoryDisk: Sendable {
+struct DiskState: Sendable {
   /// The names in one directory: now, and as of the last sync.
   struct Directory {
     var current: [String: Int] = [:]
@@ -29,6 +31,8 @@ struct MemoryDisk: Sendable {
 
   /// The effects of one operation: a rename has two, which come together or not at all.
   struct NameChange {
+    /// When it happened, among all changes of the disk.
+    var order: Int
     var effects: [NameEffect]
 
     var names: [NameKey] { effects.map { NameKey(directory: $0.directory, name: $0.name) } }
@@ -41,13 +45,20 @@ struct MemoryDisk: Sendable {
 
   static let root = 0
 
-  var files: [Int: MemoryContent] = [:]
+  var files: [Int: FileContent] = [:]
   var directories: [Int: Directory] = [root: Directory()]
   var pendingNames: [NameChange] = []
   var locks: [Int: RangeLocks] = [:]
   /// The files that are open: by the number of the opening.
   var openFiles: [Int: Int] = [:]
   var nextNumber = 1
+  /// The moment of the next change.
+  var nextOrder = 1
+  /// Every change of names before this moment is durable on a disk that keeps a journal of them,
+  /// because some sync carried the journal that far.
+  var journalOrder = 1
+  /// The most files that may be open at once.
+  var openFileLimit: Int?
   /// The sum of sizes at which the disk is full.
   var spaceLimit: Int?
 
@@ -61,54 +72,55 @@ struct MemoryDisk: Sendable {
   }
 
   /// The directory in which the last component of `path` is, and that component.
-  func parent(of path: RelativePath) throws(MemoryDiskError) -> (directory: Int, name: String) {
+  func parent(of path: RelativePath) throws(DiskRefusal) -> (directory: Int, name: String) {
     var directory = Self.root
     for component in path.components.dropLast() {
       guard let node = directories[directory]?.current[String(component)] else {
-        throw MemoryDiskError(ENOENT)
+        throw DiskRefusal(ENOENT)
       }
-      guard directories[node] != nil else { throw MemoryDiskError(ENOTDIR) }
+      guard directories[node] != nil else { throw DiskRefusal(ENOTDIR) }
       directory = node
     }
     return (directory, path.name)
   }
 
-  func node(_ path: RelativePath) throws(MemoryDiskError) -> Node {
+  func node(_ path: RelativePath) throws(DiskRefusal) -> Node {
     if path.components.isEmpty { return .directory(Self.root) }
     let (directory, name) = try parent(of: path)
     guard let node = directories[directory]?.current[name] else { return .absent }
     return directories[node] == nil ? .file(node) : .directory(node)
   }
 
-  func directory(_ path: RelativePath) throws(MemoryDiskError) -> Int {
+  func directory(_ path: RelativePath) throws(DiskRefusal) -> Int {
     switch try node(path) {
     case .directory(let number): return number
-    case .file: throw MemoryDiskError(ENOTDIR)
-    case .absent: throw MemoryDiskError(ENOENT)
+    case .file: throw DiskRefusal(ENOTDIR)
+    case .absent: throw DiskRefusal(ENOENT)
     }
   }
 
   mutating func open(
     _ path: RelativePath, _ mode: OpenMode
-  ) throws(MemoryDiskError) -> (
+  ) throws(DiskRefusal) -> (
     opening: Int, file: Int
   ) {
+    if let openFileLimit, openFiles.count >= openFileLimit { throw DiskRefusal(EMFILE) }
     switch (try node(path), mode) {
-    case (.file, .create), (.directory, .create): throw MemoryDiskError(EEXIST)
-    case (.directory, _): throw MemoryDiskError(EISDIR)
-    case (.absent, .read): throw MemoryDiskError(ENOENT)
+    case (.file, .create), (.directory, .create): throw DiskRefusal(EEXIST)
+    case (.directory, _): throw DiskRefusal(EISDIR)
+    case (.absent, .read): throw DiskRefusal(ENOENT)
     case (.file(let file), _): return (opening(of: file), file)
     case (.absent, _):
       let (directory, name) = try parent(of: path)
       let file = makeNumber()
-      files[file] = MemoryContent()
+      files[file] = FileContent()
       change([NameEffect(directory: directory, name: name, node: file)])
       return (opening(of: file), file)
     }
   }
 
-  mutating func createDirectory(_ path: RelativePath) throws(MemoryDiskError) {
-    guard case .absent = try node(path) else { throw MemoryDiskError(EEXIST) }
+  mutating func createDirectory(_ path: RelativePath) throws(DiskRefusal) {
+    guard case .absent = try node(path) else { throw DiskRefusal(EEXIST) }
     let (directory, name) = try parent(of: path)
     let number = makeNumber()
     directories[number] = Directory()
@@ -117,18 +129,18 @@ struct MemoryDisk: Sendable {
 
   mutating func rename(
     _ source: RelativePath, to target: RelativePath
-  ) throws(MemoryDiskError) {
+  ) throws(DiskRefusal) {
     let from = try parent(of: source)
     let to = try parent(of: target)
     switch try node(source) {
-    case .absent: throw MemoryDiskError(ENOENT)
-    case .directory: throw MemoryDiskError(EISDIR)
+    case .absent: throw DiskRefusal(ENOENT)
+    case .directory: throw DiskRefusal(EISDIR)
     case .file(let file):
       switch try node(target) {
       case .directory:
         // A directory on the way to the source is refused before it is looked at.
         let isAbove = source.components.starts(with: target.components)
-        throw MemoryDiskError(isAbove ? ENOTEMPTY : EISDIR)
+        throw DiskRefusal(isAbove ? ENOTEMPTY : EISDIR)
       case .file(file): return
       case .file, .absent:
         change([
@@ -139,19 +151,63 @@ struct MemoryDisk: Sendable {
     }
   }
 
-  mutating func remove(_ path: RelativePath) throws(MemoryDiskError) {
+  mutating func remove(_ path: RelativePath) throws(DiskRefusal) {
     switch try node(path) {
-    case .absent: throw MemoryDiskError(ENOENT)
-    case .directory: throw MemoryDiskError(EISDIR)
+    case .absent: throw DiskRefusal(ENOENT)
+    case .directory: throw DiskRefusal(EISDIR)
     case .file:
       let (directory, name) = try parent(of: path)
       change([NameEffect(directory: directory, name: name, node: nil)])
     }
   }
 
+  /// Gives a file a second name.
+  mutating func link(_ source: RelativePath, to target: RelativePath) throws(DiskRefusal) {
+    _ = try parent(of: source)
+    let to = try parent(of: target)
+    let found = try node(source)
+    if case .absent = found { throw DiskRefusal(ENOENT) }
+    guard case .absent = try node(target) else { throw DiskRefusal(EEXIST) }
+    guard case .file(let file) = found else { throw DiskRefusal(EPERM) }
+    change([NameEffect(directory: to.directory, name: to.name, node: file)])
+  }
+
+  mutating func renameDirectory(
+    _ source: RelativePath, to target: RelativePath
+  ) throws(DiskRefusal) {
+    let from = try parent(of: source)
+    let to = try parent(of: target)
+    switch try node(source) {
+    case .absent: throw DiskRefusal(ENOENT)
+    case .file: throw DiskRefusal(ENOTDIR)
+    case .directory(let directory):
+      guard case .absent = try node(target) else { throw DiskRefusal(EEXIST) }
+      // A directory cannot be moved below itself.
+      if target.components.starts(with: source.components) { throw DiskRefusal(EINVAL) }
+      change([
+        NameEffect(directory: from.directory, name: from.name, node: nil),
+        NameEffect(directory: to.directory, name: to.name, node: directory),
+      ])
+    }
+  }
+
+  mutating func removeDirectory(_ path: RelativePath) throws(DiskRefusal) {
+    let (parent, name) = try parent(of: path)
+    switch try node(path) {
+    case .absent: throw DiskRefusal(ENOENT)
+    case .file: throw DiskRefusal(ENOTDIR)
+    case .directory(let directory):
+      guard directories[directory]?.current.isEmpty != false else {
+        throw DiskRefusal(ENOTEMPTY)
+      }
+      change([NameEffect(directory: parent, name: name, node: nil)])
+    }
+  }
+
   /// Makes the names in `directory` durable, and with a rename its other end; with each change
   /// every earlier change of the same name, because names change in order.
   mutating func syncDirectory(_ directory: Int) {
+    journalOrder = nextOrder
     var needed: Set<NameKey> = []
     var isNeeded = [Bool](repeating: false, count: pendingNames.count)
     for index in pendingNames.indices.reversed() {
@@ -181,7 +237,7 @@ struct MemoryDisk: Sendable {
     for effect in effects {
       directories[effect.directory, default: Directory()].current[effect.name] = effect.node
     }
-    pendingNames.append(NameChange(effects: effects))
+    pendingNames.append(NameChange(order: makeOrder(), effects: effects))
   }
 
   // MARK: - Open files
@@ -195,18 +251,33 @@ struct MemoryDisk: Sendable {
   /// Writes what there is room for; then throws if that was not all.
   mutating func write(
     _ bytes: [UInt8], to file: Int, at offset: Int
-  ) throws(MemoryDiskError) {
+  ) throws(DiskRefusal) {
     let limit = sizeLimit(of: file)
     let fitting = min(bytes.count, max(0, limit - offset))
-    files[file, default: MemoryContent()].write(bytes, fitting, at: offset)
-    if fitting < bytes.count { throw MemoryDiskError(ENOSPC) }
+    files[file, default: FileContent()].write(bytes, fitting, at: offset, order: makeOrder())
+    if fitting < bytes.count { throw DiskRefusal(ENOSPC) }
   }
 
   /// Makes the file longer, if there is room.
-  mutating func preallocate(_ file: Int, through byteCount: Int) throws(MemoryDiskError) {
+  mutating func preallocate(_ file: Int, through byteCount: Int) throws(DiskRefusal) {
     guard byteCount > self.byteCount(of: file) else { return }
-    if byteCount > sizeLimit(of: file) { throw MemoryDiskError(ENOSPC) }
-    files[file, default: MemoryContent()].resize(to: byteCount)
+    if byteCount > sizeLimit(of: file) { throw DiskRefusal(ENOSPC) }
+    resize(file, to: byteCount)
+  }
+
+  mutating func resize(_ file: Int, to byteCount: Int) {
+    files[file, default: FileContent()].resize(to: byteCount, order: makeOrder())
+  }
+
+  /// Makes a file's bytes durable.
+  mutating func sync(_ file: Int) throws(DiskRefusal) {
+    journalOrder = nextOrder
+    guard files[file, default: FileContent()].sync() else { throw DiskRefusal(EIO) }
+  }
+
+  /// A sync goes wrong, and the caller hears of it or not.
+  mutating func failSync(_ file: Int, _ failure: SyncFailure) throws(DiskRefusal) {
+    guard !files[file, default: FileContent()].failSync(failure) else { throw DiskRefusal(EIO) }
   }
 
   func byteCount(of file: Int) -> Int { files[file]?.current.byteCount ?? 0 }
@@ -231,6 +302,11 @@ struct MemoryDisk: Sendable {
     return nextNumber
   }
 
+  private mutating func makeOrder() -> Int {
+    defer { nextOrder += 1 }
+    return nextOrder
+  }
+
   private mutating func opening(of file: Int) -> Int {
     let opening = makeNumber()
     openFiles[opening] = file
@@ -253,7 +329,7 @@ struct MemoryDisk: Sendable {
 }
 
 /// A refusal, before it is known which call it was.
-struct MemoryDiskError: Error {
+struct DiskRefusal: Error {
   let code: Int32
 
   init(_ code: Int32) { self.code = code }

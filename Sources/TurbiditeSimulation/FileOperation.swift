@@ -1,9 +1,11 @@
 // FileOperation — one call of a file system, as a value: to count, to refuse, to compare.
 //
-// Room:    System.
+// Room:    Simulation.
+
+package import TurbiditeSystem
 
 /// What was asked of a file system, and of which file.
-package struct FileOperation: Sendable, Hashable {
+public struct FileOperation: Sendable, Hashable {
   /// The call and its arguments.
   package enum Kind: Sendable, Hashable {
     case open(OpenMode)
@@ -12,6 +14,9 @@ package struct FileOperation: Sendable, Hashable {
     case rename(to: String)
     case remove
     case syncDirectory
+    case link(to: String)
+    case renameDirectory(to: String)
+    case removeDirectory
     case size
     case read(offset: UInt64, count: Int)
     case write(offset: UInt64, count: Int)
@@ -24,8 +29,8 @@ package struct FileOperation: Sendable, Hashable {
   }
 
   package var kind: Kind
-  /// The path given, or the one under which the file was opened.
-  package var path: String
+  /// The path given, or the one under which the file was opened; empty for the store's directory.
+  public var path: String
 
   package init(_ kind: Kind, _ path: String) {
     self.kind = kind
@@ -34,23 +39,25 @@ package struct FileOperation: Sendable, Hashable {
 
   /// Whether the call may change what a crash leaves: a crash before any other call leaves what a
   /// crash after it does.
-  package var changesDisk: Bool {
+  public var changesDisk: Bool {
     switch kind {
     case .open(let mode): mode != .read
-    case .createDirectory, .rename, .remove, .syncDirectory, .write, .preallocate, .truncate,
-      .sync:
+    case .createDirectory, .rename, .remove, .syncDirectory, .link, .renameDirectory,
+      .removeDirectory, .write, .preallocate, .truncate, .sync:
       true
     case .list, .size, .read, .tryLock, .unlock, .isLockedElsewhere: false
     }
   }
 
-  /// The call's name in an error.
-  var systemName: String {
+  /// The system call's name, as in `pwrite`.
+  public var systemName: String {
     switch kind {
     case .open: "open"
     case .createDirectory: "mkdir"
     case .list: "readdir"
-    case .rename: "rename"
+    case .rename, .renameDirectory: "rename"
+    case .link: "link"
+    case .removeDirectory: "rmdir"
     case .remove: "unlink"
     case .syncDirectory: "fsync"
     case .size: "fstat"
@@ -104,6 +111,13 @@ struct TraceHash: Sendable {
       add(kind == .shared ? 13 : 14, start, end)
     case .unlock(let start, let end): add(15, start, end)
     case .isLockedElsewhere(let start, let end): add(16, start, end)
+    case .link(let target):
+      add(17, 0)
+      add(target)
+    case .renameDirectory(let target):
+      add(18, 0)
+      add(target)
+    case .removeDirectory: add(19, 0)
     }
   }
 

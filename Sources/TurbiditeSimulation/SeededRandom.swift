@@ -1,12 +1,13 @@
 // SeededRandom — the same numbers for the same seed, on every machine.
 //
-// Room:    System.
+// Room:    Simulation.
 // Source:  xoshiro256**: Blackman and Vigna, "Scrambled linear pseudorandom number generators",
 //          ACM TOMS 47, 2021, section 7. Seeding by SplitMix64: Steele, Lea and Flood, OOPSLA 2014,
 //          as the authors of xoshiro advise. `below`: Lemire, "Fast random integer generation in
 //          an interval", ACM TOMACS 29, 2019, algorithm 5.
 
 import Synchronization
+package import TurbiditeSystem
 
 /// Reproducible numbers for tests and simulation; nothing that an enemy may not guess.
 package final class SeededRandom: RandomSource {

@@ -1,13 +1,14 @@
 import Glibc
 import Synchronization
 import Testing
+import TurbiditeSimulation
 import TurbiditeSystem
 
 @Suite("The simulated disk")
-struct MemoryFileSystemTests {
+struct SimulatedDiskTests {
   @Test("After a loss of power exactly the synced bytes under synced names are there")
   func nothingUnsynced() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     let file = try disk.open("a", .create)
     try file.write([1, 2, 3], at: 0)
     try file.sync()
@@ -30,7 +31,7 @@ struct MemoryFileSystemTests {
 
   @Test("A directory whose name was not synced takes its files with it")
   func directories() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.createDirectory("d")
     try disk.open("d/a", .create).sync()
     try disk.syncDirectory("d")
@@ -41,7 +42,7 @@ struct MemoryFileSystemTests {
 
   @Test("What a killed process did not sync, a later loss of power still takes")
   func killThenPowerLoss() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.open("a", .create).write([1], at: 0)
     let killed = disk.crashed(.processKill)
     #expect(killed.contents("a") == [1])
@@ -50,7 +51,7 @@ struct MemoryFileSystemTests {
 
   @Test("A rename survives whole or not at all, and a name is never without a file")
   func renameIsAtomic() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.createDirectory("d")
     try disk.setContents("old", [1])
     try disk.setContents("d/new", [2])
@@ -75,7 +76,7 @@ struct MemoryFileSystemTests {
 
   @Test("Changes of one name survive as a prefix; those of two names in any combination")
   func namesInOrder() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     _ = try disk.open("a", .create)
     try disk.rename("a", to: "b")
     _ = try disk.open("c", .create)
@@ -84,9 +85,53 @@ struct MemoryFileSystemTests {
     #expect(seen == [[], ["a"], ["b"], ["c"], ["a", "c"], ["b", "c"]])
   }
 
+  @Test("A directory that is renamed keeps what it holds, and survives whole or not at all")
+  func directoryRename() throws {
+    let disk = SimulatedDisk()
+    try disk.createDirectory("new")
+    try disk.open("new/a", .create).sync()
+    try disk.syncDirectory("new")
+    try disk.renameDirectory("new", to: "done")
+    #expect(try disk.list("done") == ["a"])
+    #expect(try disk.crashed(.nothingUnsynced).list("") == [])
+    var seen: Set<[String]> = []
+    for seed in 0..<200 {
+      let after = disk.crashed(.random(UInt64(seed)))
+      let names = try after.list("")
+      seen.insert(names)
+      if names == ["done"] { #expect(try after.list("done") == ["a"]) }
+    }
+    #expect(seen == [[], ["new"], ["done"]])
+    try disk.syncDirectory("")
+    #expect(try disk.crashed(.nothingUnsynced).list("done") == ["a"])
+    #expect(code { try disk.removeDirectory("done") } == ENOTEMPTY)
+    try disk.remove("done/a")
+    try disk.removeDirectory("done")
+    #expect(try disk.crashed(.nothingUnsynced).list("done") == ["a"])
+  }
+
+  @Test("A file with two names loses one by a crash, and is whole under the other")
+  func linkSurvives() throws {
+    let disk = SimulatedDisk()
+    let file = try disk.open("a", .create)
+    try file.write([1, 2], at: 0)
+    try file.sync()
+    try disk.syncDirectory("")
+    try disk.createDirectory("d")
+    try disk.syncDirectory("")
+    try disk.link("a", to: "d/b", in: disk)
+    #expect(try disk.crashed(.nothingUnsynced).list("d") == [])
+    try disk.syncDirectory("d")
+    try disk.remove("a")
+    try disk.syncDirectory("")
+    let after = disk.crashed(.nothingUnsynced)
+    #expect(try after.list("") == ["d"])
+    #expect(after.contents("d/b") == [1, 2])
+  }
+
   @Test("A file that was renamed twice has exactly one name after a crash")
   func oneName() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.setContents("a", [1])
     try disk.rename("a", to: "b")
     try disk.rename("b", to: "c")
@@ -97,7 +142,7 @@ struct MemoryFileSystemTests {
 
   @Test("A synced change brings the earlier changes of its names along")
   func syncInOrder() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.createDirectory("d")
     try disk.syncDirectory("")
     _ = try disk.open("d/x", .create)
@@ -115,7 +160,7 @@ struct MemoryFileSystemTests {
   @Test("Each sector after a crash is as it was at some moment since the sync", arguments: 0..<8)
   func sectors(seed: UInt64) throws {
     let random = SeededRandom(seed: seed)
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     let file = try disk.open("a", .create)
     try disk.syncDirectory("")
     try file.write(random.bytes(3000), at: 0)
@@ -133,7 +178,10 @@ struct MemoryFileSystemTests {
     }
     var outcomes: Set<[UInt8]> = []
     for crash in 0..<100 {
-      let after = try #require(disk.crashed(.random(UInt64(crash))).contents("a"))
+      let survivors = Survivors(
+        names: .all, content: .drawn(UInt64(crash)),
+        tear: crash % 2 == 0 ? .drawn(UInt64(crash)) : nil)
+      let after = try #require(disk.crashed(.these(survivors)).contents("a"))
       outcomes.insert(after)
       #expect(after.count >= sizes.min()!, "seed \(seed), crash \(crash)")
       #expect(after.count <= sizes.max()!, "seed \(seed), crash \(crash)")
@@ -153,7 +201,7 @@ struct MemoryFileSystemTests {
 
   @Test("A removed file is readable as long as it is open, and its space is used as long")
   func removedFile() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     disk.setSpaceLimit(100)
     var file: (any File)? = try disk.open("a", .create)
     try file?.write([UInt8](repeating: 7, count: 100), at: 0)
@@ -168,7 +216,7 @@ struct MemoryFileSystemTests {
 
   @Test("A full disk takes what fits, then refuses; what is there may be overwritten")
   func fullDisk() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     disk.setSpaceLimit(10)
     let file = try disk.open("a", .create)
     #expect(code { try file.write([UInt8](repeating: 1, count: 15), at: 0) } == ENOSPC)
@@ -182,7 +230,7 @@ struct MemoryFileSystemTests {
 
   @Test("Locks go with the open file, and none is left after a crash")
   func locks() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     var first: (any File)? = try disk.open("a", .create)
     let second = try disk.open("a", .readWrite)
     #expect(try first?.tryLock(.exclusive, from: 0, to: 1) == true)
@@ -195,7 +243,7 @@ struct MemoryFileSystemTests {
 
   @Test("The hook sees each operation before it happens, and may refuse it")
   func hook() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     let seen = Mutex<[FileOperation]>([])
     let sizes = Mutex<[Int]>([])
     disk.beforeOperation = { [unowned disk] operation, index throws(SystemError) in
@@ -217,8 +265,8 @@ struct MemoryFileSystemTests {
 
   @Test("The trace tells sequences apart by order, arguments and bytes, and only by these")
   func trace() throws {
-    func hash(_ body: (any File, MemoryFileSystem) throws -> Void) throws -> UInt64 {
-      let disk = MemoryFileSystem()
+    func hash(_ body: (any File, SimulatedDisk) throws -> Void) throws -> UInt64 {
+      let disk = SimulatedDisk()
       try body(try disk.open("a", .create), disk)
       return disk.traceHash
     }
@@ -242,7 +290,7 @@ struct MemoryFileSystemTests {
 
   @Test("Damage is in the cache and on the disk")
   func damage() throws {
-    let disk = MemoryFileSystem()
+    let disk = SimulatedDisk()
     try disk.setContents("a", [1, 2, 3])
     try disk.corrupt("a", at: 1, xor: 0xF0)
     try disk.corrupt("a", at: 10, xor: 1)

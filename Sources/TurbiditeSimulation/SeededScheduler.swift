@@ -1,10 +1,11 @@
 // SeededScheduler — background steps one at a time, in an order drawn from a seed.
 //
-// Room:    System.
+// Room:    Simulation.
 // Source:  Deterministic simulation as in FoundationDB (Zhou et al., SIGMOD 2021, section 4).
 // Limits:  For one thread. A step that waits runs other steps inside its wait.
 
 import Synchronization
+package import TurbiditeSystem
 
 /// The scheduler of a simulation: the same seed gives the same order.
 package final class SeededScheduler: Scheduler {
@@ -21,12 +22,12 @@ package final class SeededScheduler: Scheduler {
   private static let nudgeNanoseconds: UInt64 = 1_000_000
 
   private let random: any RandomSource
-  private let clock: ManualClock
+  private let clock: SimulatedClock
   private let stepsPerBoundary: Int
   private let state = Mutex(State())
 
   /// - Parameter stepsPerBoundary: the most steps that run between two operations of a client.
-  package init(random: any RandomSource, clock: ManualClock, stepsPerBoundary: Int = 2) {
+  package init(random: any RandomSource, clock: SimulatedClock, stepsPerBoundary: Int = 2) {
     precondition(stepsPerBoundary >= 0)
     self.random = random
     self.clock = clock

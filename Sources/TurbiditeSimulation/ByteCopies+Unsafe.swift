@@ -1,6 +1,6 @@
-// MemoryBytes — the few raw copies of the file system in memory.
+// ByteCopies — the few raw copies of the file system in memory.
 //
-// Room:    System.
+// Room:    Simulation.
 
 extension [UInt8] {
   /// A copy of `span`.

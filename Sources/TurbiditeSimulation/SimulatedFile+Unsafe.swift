@@ -1,6 +1,8 @@
-// MemoryFile — one open file of the file system in memory.
+// SimulatedFile — one open file of the file system in memory.
 //
-// Room:    System.
+// Room:    Simulation.
+
+import TurbiditeSystem
 
 #if canImport(Glibc)
 import Glibc
@@ -9,14 +11,14 @@ import Glibc
 /// An open file.
 ///
 /// It keeps its bytes when its name goes.
-final class MemoryFile: File {
+final class SimulatedFile: File {
   let path: String
-  private let disk: MemoryFileSystem
+  private let disk: SimulatedDisk
   private let opening: Int
   private let file: Int
   private let isWritable: Bool
 
-  init(_ disk: MemoryFileSystem, opening: Int, file: Int, path: String, isWritable: Bool) {
+  init(_ disk: SimulatedDisk, opening: Int, file: Int, path: String, isWritable: Bool) {
     self.disk = disk
     self.opening = opening
     self.file = file
@@ -35,7 +37,7 @@ final class MemoryFile: File {
   ) throws(SystemError) -> Int {
     let count = target.count
     let operation = FileOperation(.read(offset: offset, count: count), path)
-    let position = try MemoryFileSystem.position(offset, operation, limit: .max)
+    let position = try SimulatedDisk.position(offset, operation, limit: .max)
     let bytes = try disk.perform(operation) {
       $0.files[file]?.current.read(position, count) ?? []
     }
@@ -49,16 +51,23 @@ final class MemoryFile: File {
     let position = try writablePosition(offset, operation)
     let content = [UInt8](copying: bytes)
     let (end, overflows) = offset.addingReportingOverflow(UInt64(content.count))
-    _ = try MemoryFileSystem.position(overflows ? .max >> 1 : end, operation)
-    try disk.perform(operation, content: content) { disk throws(MemoryDiskError) in
-      try disk.write(content, to: file, at: position)
-    }
+    _ = try SimulatedDisk.position(overflows ? .max >> 1 : end, operation)
+    try disk.perform(
+      operation, content: content,
+      partly: { [disk, file] byteCount throws(SystemError) in
+        // What arrives whole does not fail.
+        let arrived = Array(content.prefix(max(0, min(byteCount, content.count - 1))))
+        try disk.changeDisk(operation) { disk throws(DiskRefusal) in
+          try disk.write(arrived, to: file, at: position)
+        }
+      },
+      { disk throws(DiskRefusal) in try disk.write(content, to: file, at: position) })
   }
 
   func preallocate(through byteCount: UInt64) throws(SystemError) {
     let operation = FileOperation(.preallocate(through: byteCount), path)
     let end = try writablePosition(byteCount, operation)
-    try disk.perform(operation) { disk throws(MemoryDiskError) in
+    try disk.perform(operation) { disk throws(DiskRefusal) in
       try disk.preallocate(file, through: end)
     }
   }
@@ -66,13 +75,14 @@ final class MemoryFile: File {
   func truncate(to byteCount: UInt64) throws(SystemError) {
     let operation = FileOperation(.truncate(to: byteCount), path)
     let end = try writablePosition(byteCount, operation)
-    try disk.perform(operation) { $0.files[file, default: MemoryContent()].resize(to: end) }
+    try disk.perform(operation) { $0.resize(file, to: end) }
   }
 
   func sync() throws(SystemError) {
-    try disk.perform(FileOperation(.sync, path)) {
-      $0.files[file, default: MemoryContent()].sync()
-    }
+    try disk.perform(
+      FileOperation(.sync, path),
+      failing: { [file] disk, failure throws(DiskRefusal) in try disk.failSync(file, failure) },
+      { disk throws(DiskRefusal) in try disk.sync(file) })
   }
 
   func tryLock(
@@ -114,13 +124,13 @@ final class MemoryFile: File {
     _ offset: UInt64, _ operation: FileOperation
   ) throws(SystemError) -> Int {
     try requireWritable(operation)
-    return try MemoryFileSystem.position(offset, operation)
+    return try SimulatedDisk.position(offset, operation)
   }
 
   private func checkRange(
     _ start: UInt64, _ end: UInt64, _ operation: FileOperation
   ) throws(SystemError) {
     precondition(start < end, "an empty range cannot be locked")
-    _ = try MemoryFileSystem.position(end, operation, limit: .max)
+    _ = try SimulatedDisk.position(end, operation, limit: .max)
   }
 }

@@ -1,0 +1,206 @@
+// CrashExplorer — crashes a workload at every boundary, in every bounded combination.
+
+import Synchronization
+import Turbidite
+import TurbiditeSimulation
+
+/// What a run of the explorer did and found.
+struct CrashFigures: Sendable {
+  var workloads = 0
+  /// Moments between two operations of the disk at which a crash was tried.
+  var boundaries = 0
+  /// Disks that differ in what is durable.
+  var states: Set<UInt64> = []
+  var recoveries = 0
+  /// Crashes in the middle of a recovery.
+  var secondCrashes = 0
+  var violations: [String] = []
+
+  var line: String {
+    "\(workloads) workloads, \(boundaries) boundaries, \(states.count) distinct crash states,"
+      + " \(recoveries) recoveries, \(secondCrashes) crashes during recovery,"
+      + " violations: \(violations.count)"
+  }
+
+  mutating func add(_ other: CrashFigures) {
+    workloads += other.workloads
+    boundaries += other.boundaries
+    states.formUnion(other.states)
+    recoveries += other.recoveries
+    secondCrashes += other.secondCrashes
+    violations += other.violations
+  }
+}
+
+/// Runs one workload, and looks at every disk that a crash may leave.
+///
+/// Method: the workload runs once. Before each operation that changes the disk, the disk is copied,
+/// with what the client had been promised by then. Of each copy every bounded crash state is made;
+/// the store is recovered from it and must hold the contents after one commit, not before the last
+/// that was promised. Recovered once more it must hold the same. Every few states the recovery is
+/// itself crashed at one of its own boundaries, and recovered again.
+struct CrashExplorer {
+  /// A moment at which the machine may stop.
+  private struct Boundary {
+    var disk: SimulatedDisk
+    var model: StoreModel
+    var index: Int
+  }
+
+  let name: String
+  let steps: [Step]
+  /// Boundaries before this step are left out: a shorter workload has tried them.
+  var firstStep = 0
+  let options: Store.Options
+  let seed: UInt64
+  var bounds = CrashBounds()
+  var model = CrashModel.posix
+  /// One state in so many is crashed again during its recovery; 0 for none.
+  var secondCrashInterval = 4
+
+  func explore() -> CrashFigures {
+    var figures = CrashFigures()
+    figures.workloads = 1
+    let boundaries: [Boundary]
+    do { boundaries = try run() } catch {
+      figures.violations.append("\(name), seed \(seed), without a crash: \(error)")
+      return figures
+    }
+    var tried: Set<[UInt64]> = []
+    for boundary in boundaries {
+      figures.boundaries += 1
+      check(boundary, .processKill, "kill", &tried, &figures)
+      for survivors in boundary.disk.crashSurvivors(model, bounds: bounds) {
+        check(boundary, .these(survivors), "\(survivors)", &tried, &figures)
+      }
+      if figures.violations.count > 3 { break }
+    }
+    return figures
+  }
+
+  /// Runs the workload, and keeps what each boundary leaves.
+  private func run() throws -> [Boundary] {
+    // With every other seed the store does often what it does seldom.
+    let machine = SimulatedMachine(seed: seed, rarePathOdds: seed % 2 == 0 ? 6 : nil)
+    let client = Client(machine, options)
+    let found = Mutex<[Boundary]>([])
+    let isWatching = Mutex(firstStep == 0)
+    // Safe: the closure runs on the one thread that runs the client.
+    nonisolated(unsafe) let observed = client
+    machine.disk.faultPlan = { [unowned disk = machine.disk] operation, index in
+      guard operation.changesDisk, isWatching.withLock({ $0 }) else { return nil }
+      let boundary = Boundary(disk: disk.copy(), model: observed.model, index: index)
+      found.withLock { $0.append(boundary) }
+      return nil
+    }
+    for (index, step) in steps.enumerated() {
+      if index == firstStep { isWatching.withLock { $0 = true } }
+      try client.run(step)
+    }
+    let end = Boundary(
+      disk: machine.disk.copy(), model: client.model, index: machine.disk.operationCount)
+    machine.disk.faultPlan = nil
+    client.abandon()
+    return found.withLock { $0 } + [end]
+  }
+
+  private func check(
+    _ boundary: Boundary, _ survival: Survival, _ words: String, _ tried: inout Set<[UInt64]>,
+    _ figures: inout CrashFigures
+  ) {
+    let disk = boundary.disk.crashed(survival)
+    let powerFailed = survival != .processKill
+    let hash = disk.durableHash
+    // An equal disk under an equal promise was looked at before.
+    let model = boundary.model
+    let promise = [
+      hash, UInt64(model.states.count), UInt64(powerFailed ? model.durable : model.acknowledged),
+      UInt64(model.keyspaces.count), powerFailed ? 1 : 0,
+    ]
+    guard tried.insert(promise).inserted else { return }
+    if powerFailed { figures.states.insert(hash) }
+    do {
+      try recover(disk, boundary.model, powerFailed, &figures)
+      if powerFailed, secondCrashInterval > 0, hash % UInt64(secondCrashInterval) == 0 {
+        try crashAgain(disk, boundary.model, hash, &figures)
+        if boundary.model.wasCreated { try verify(SimulatedMachine(seed: seed, disk: disk)) }
+      }
+    } catch {
+      figures.violations.append(
+        "\(name), seed \(seed), crash before operation \(boundary.index), \(words): \(error)")
+    }
+  }
+
+  /// Recovers twice; the second time after a loss of power right after the first.
+  private func recover(
+    _ disk: SimulatedDisk, _ model: StoreModel, _ powerFailed: Bool, _ figures: inout CrashFigures
+  ) throws {
+    let machine = SimulatedMachine(seed: seed ^ 1, disk: disk)
+    let found = try contents(machine)
+    figures.recoveries += 1
+    if let objection = model.objection(to: found, powerFailed: powerFailed) {
+      throw Violation(description: objection)
+    }
+    let again = try contents(machine.crashed(.nothingUnsynced), thenWrites: true)
+    figures.recoveries += 1
+    guard again == found else {
+      throw Violation(description: "a second recovery finds other contents than the first")
+    }
+    try verify(machine)
+  }
+
+  /// A crash damages nothing: neither before a recovery nor after it.
+  private func verify(_ machine: SimulatedMachine) throws {
+    for finding in try machine.verify() where finding.severity == .damage {
+      throw Violation(description: "verification: \(finding)")
+    }
+  }
+
+  /// Crashes a recovery at one of its boundaries, drawn from `draw`.
+  private func crashAgain(
+    _ disk: SimulatedDisk, _ model: StoreModel, _ draw: UInt64, _ figures: inout CrashFigures
+  ) throws {
+    let machine = SimulatedMachine(seed: seed ^ 1, disk: disk.copy())
+    let copies = Mutex<[SimulatedDisk]>([])
+    machine.disk.faultPlan = { [unowned disk = machine.disk] operation, _ in
+      if operation.changesDisk {
+        let copy = disk.copy()
+        copies.withLock { $0.append(copy) }
+      }
+      return nil
+    }
+    _ = try contents(machine)
+    machine.disk.faultPlan = nil
+    let boundaries = copies.withLock { $0 }
+    guard !boundaries.isEmpty else { return }
+    let chosen = boundaries[Int(truncatingIfNeeded: draw >> 8) & .max % boundaries.count]
+    var few = CrashBounds()
+    few.changeCount = 2
+    few.nameSubsetChangeCount = 2
+    few.sectorCount = 2
+    few.drawnCount = 2
+    few.seed = draw
+    for survivors in chosen.crashSurvivors(.posix, bounds: few) {
+      let after = chosen.crashed(.these(survivors))
+      guard figures.states.insert(after.durableHash).inserted else { continue }
+      figures.secondCrashes += 1
+      do { try recover(after, model, true, &figures) } catch {
+        throw Violation(description: "then a crash in the recovery, \(survivors): \(error)")
+      }
+    }
+  }
+
+  private func contents(
+    _ machine: SimulatedMachine, thenWrites: Bool = false
+  ) throws -> StoreModel.Contents {
+    let store = try machine.open(options)
+    let found = try StoreModel.Contents(of: store)
+    if thenWrites {
+      try store.blocking.put("afterwards", "1", durability: .synced)
+      guard try store.blocking.get("afterwards") == "1" else {
+        throw Violation(description: "a write after the recovery is not there")
+      }
+    }
+    return found
+  }
+}

@@ -1,0 +1,85 @@
+// CrashStateTests — every state that a crash may leave, of every short workload.
+
+import Dispatch
+import Synchronization
+import Testing
+import Turbidite
+import TurbiditeSimulation
+
+/// Whenever the power fails, what is found afterwards is a prefix that holds what was promised.
+///
+/// `TURBIDITE_CRASH_STATES` says how many distinct states to look at, at least: more seeds are run
+/// until there are so many. With each seed all scripts are run, all sequences of up to two calls,
+/// and one in `TURBIDITE_CRASH_STRIDE` of the sequences of three; without the first variable only a
+/// sixth of the scripts, and few sequences.
+@Suite("Crash states")
+struct CrashStateTests {
+  @Test("every crash state of short workloads recovers to a promised prefix")
+  func everyState() {
+    let wanted = environmentCount("TURBIDITE_CRASH_STATES", default: 0)
+    let stride = environmentCount("TURBIDITE_CRASH_STRIDE", default: 16)
+    var seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    var figures = CrashFigures()
+    repeat {
+      let explorers = Self.explorers(seed: seed, stride: stride)
+      let chosen =
+        wanted > 0
+        ? explorers
+        : explorers.enumerated().filter {
+          $0.offset % 12 == Int(seed % 12)
+        }.map(\.element)
+      figures.add(Self.exploreAll(chosen))
+      seed += 1
+    } while figures.states.count < wanted && figures.violations.isEmpty
+    print("crash states: \(figures.line)")
+    for violation in figures.violations.prefix(5) { Issue.record("\(violation)") }
+  }
+
+  @Test("a disk that keeps the order of names, as ext4 does, is no worse")
+  func orderedJournal() {
+    let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    let explorers = Workload.all.enumerated().filter { $0.offset % 6 == Int(seed % 6) }.map {
+      var explorer = Self.explorer($0.element, seed: seed)
+      explorer.model = .ext4Ordered
+      explorer.bounds.changeCount = 4
+      explorer.bounds.drawnCount = 2
+      explorer.bounds.nameSubsetChangeCount = 0
+      return explorer
+    }
+    let figures = Self.exploreAll(explorers)
+    print("crash states, ext4: \(figures.line)")
+    for violation in figures.violations.prefix(5) { Issue.record("\(violation)") }
+  }
+
+  /// The scripts, all sequences of one and two calls, and some of three.
+  private static func explorers(seed: UInt64, stride: Int) -> [CrashExplorer] {
+    var explorers = Workload.all.map { explorer($0, seed: seed) }
+    let short = Step.sequences(length: 1) + Step.sequences(length: 2)
+    let long = Step.sequences(length: 3).enumerated().filter {
+      $0.offset % stride == Int(seed) % stride
+    }
+    for steps in short + long.map(\.element) {
+      explorers.append(
+        CrashExplorer(
+          name: "\(steps)", steps: steps, firstStep: steps.count - 1,
+          options: Workload.smallParts, seed: seed))
+    }
+    return explorers
+  }
+
+  private static func explorer(_ workload: Workload, seed: UInt64) -> CrashExplorer {
+    CrashExplorer(
+      name: workload.name, steps: workload.steps, options: workload.options, seed: seed)
+  }
+
+  /// Runs the explorers on all processors.
+  private static func exploreAll(_ explorers: [CrashExplorer]) -> CrashFigures {
+    let figures = Mutex(CrashFigures())
+    DispatchQueue.concurrentPerform(iterations: explorers.count) { index in
+      guard figures.withLock({ $0.violations.count < 5 }) else { return }
+      let found = explorers[index].explore()
+      figures.withLock { $0.add(found) }
+    }
+    return figures.withLock { $0 }
+  }
+}

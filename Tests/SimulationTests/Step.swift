@@ -1,0 +1,37 @@
+// Step — one call of the store's interface in a workload.
+
+/// What a workload asks of a store.
+///
+/// Keys are numbers; values follow from the seed and the place.
+enum Step: Hashable, Sendable {
+  case put(Int, byteCount: Int = 20, synced: Bool = false)
+  case delete(Int, synced: Bool = false)
+  case deleteRange(Int, Int)
+  /// Puts and deletions over all shards, as one batch.
+  case batch(count: Int, byteCount: Int = 20, synced: Bool = false)
+  case flush
+  case compact
+  case sync
+  case holdSnapshot
+  case releaseSnapshot
+  case createKeyspace(String)
+  case putInKeyspace(String, Int)
+  case dropKeyspace(String)
+  /// Closes the store and opens it.
+  case reopen
+  /// Lets the store go as a killed process would, and opens it.
+  case kill
+
+  /// The calls of which every sequence of up to three is tried.
+  static let alphabet: [Step] = [
+    .put(1), .put(2, synced: true), .put(3, byteCount: 1500), .delete(1), .deleteRange(0, 50),
+    .batch(count: 8), .batch(count: 8, byteCount: 300, synced: true), .flush, .compact, .sync,
+    .reopen, .kill,
+  ]
+
+  /// All sequences of exactly `length` calls.
+  static func sequences(length: Int) -> [[Step]] {
+    guard length > 0 else { return [[]] }
+    return sequences(length: length - 1).flatMap { start in alphabet.map { start + [$0] } }
+  }
+}
