@@ -65,6 +65,25 @@ final class TortureLedgerTests {
     try store.blocking.close()
   }
 
+  @Test("what was heard while the power went is a promise against a kill, and none against a cut")
+  func doubtful() throws {
+    let (store, ledger) = try written(20)
+    let heard = [
+      Acknowledgement(.synced, lane: 1, number: 21),
+      Acknowledgement(.buffered, lane: 2, number: 21),
+      Acknowledgement(.covered, lane: 2, number: 21),
+    ]
+    var doubtful = ledger
+    try doubtful.take(heard, firmCount: 0)
+    #expect(doubtful.durable == ledger.durable)
+    #expect(failure(store, doubtful, .powerCut) == "")
+    #expect(failure(store, doubtful, .processDeath).hasPrefix("LOST"))
+    var firm = ledger
+    try firm.take(heard, firmCount: 1)
+    #expect(failure(store, firm, .powerCut).hasPrefix("LOST: lane 1"))
+    try store.blocking.close()
+  }
+
   @Test(
     "one entry that is missing, changed, or back again is found",
     arguments: ["2/b/0000000200/3", "2/k/0", "2/w/5", "2/b/0000000100/0"])

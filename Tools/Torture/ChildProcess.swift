@@ -76,6 +76,12 @@ final class ChildProcess {
     return isOpen(received)
   }
 
+  /// Takes in what the child has said by now, without waiting; how many sentences that makes.
+  func countSentences() -> Int {
+    drain()
+    return received.count / Acknowledgement.byteCount
+  }
+
   /// Whether the child, and whoever watches it, has ended.
   var hasClosed: Bool { isAtEnd }
 

@@ -25,8 +25,14 @@ package struct Ledger: Sendable, Hashable {
   package init() {}
 
   /// Takes what a child said; each lane counts without a gap.
-  package mutating func take(_ list: [Acknowledgement]) throws(TortureFailure) {
-    for item in list {
+  ///
+  /// - Parameter firmCount: how many sentences were heard before the power began to go; what was
+  ///   synced in those behind may be gone.
+  package mutating func take(
+    _ list: [Acknowledgement], firmCount: Int = .max
+  ) throws(TortureFailure) {
+    for (index, item) in list.enumerated() {
+      let isFirm = index < firmCount
       switch item.kind {
       case .born, .opened: continue
       case .buffered, .synced:
@@ -34,12 +40,12 @@ package struct Ledger: Sendable, Hashable {
           item.number == acknowledged[item.lane] + 1,
           "lane \(item.lane) acknowledged \(item.number) behind \(acknowledged)")
         acknowledged[item.lane] = item.number
-        if item.kind == .synced { durable[item.lane] = item.number }
+        if item.kind == .synced && isFirm { durable[item.lane] = item.number }
       case .covered:
         try require(
           item.number <= acknowledged[item.lane],
           "lane \(item.lane) covered \(item.number), and had acknowledged \(acknowledged)")
-        durable[item.lane] = max(durable[item.lane], item.number)
+        if isFirm { durable[item.lane] = max(durable[item.lane], item.number) }
       }
     }
   }
