@@ -4,7 +4,9 @@
 // Source:  include/uapi/linux/loop.h (LOOP_CONFIGURE), include/uapi/linux/fs.h and fs/ext4, fs/xfs
 //          (the shutdown ioctl, 0x8004587d, the same for both).
 // Limits:  Root only. Its process stands in a mount namespace of its own and the loop device clears
-//          itself when it is closed last, so that nothing is left behind however the process ends.
+//          itself with the last mount, so that nothing is left behind however the process ends.
+//          Each mount has a new loop device: the cache of an old one would show, after a cut,
+//          metadata that never reached the image.
 
 import Foundation
 
@@ -22,6 +24,17 @@ package enum CutFileSystem: String, Sendable, CaseIterable {
 
   /// Whether its mkfs is installed.
   package var isAvailable: Bool { Command([makeWords[0], "-V"]).run().status == 0 }
+
+  /// Why no power can be cut here, in words; nil when it can.
+  package static var obstacle: String? {
+    if getuid() != 0 { return "not root" }
+    if access("/dev/loop-control", R_OK | W_OK) != 0 { return "no loop devices here" }
+    if Command(["unshare", "--mount", "--propagation", "private", "true"]).run().status != 0 {
+      return "mounts are not allowed here"
+    }
+    if !allCases.contains(where: \.isAvailable) { return "no mkfs.ext4 and no mkfs.xfs here" }
+    return nil
+  }
 }
 
 /// A mounted image.
@@ -30,8 +43,6 @@ final class CutDisk {
   let mountPoint: String
   private let image: String
   private let kind: CutFileSystem
-  private let loop: Int32
-  private let device: String
   private var isMounted = false
 
   /// Makes an image in `directory`, and mounts it.
@@ -45,13 +56,11 @@ final class CutDisk {
     defer { close(descriptor) }
     try require(ftruncate(descriptor, kind.byteCount) == 0, "sizing \(image) failed with \(errno)")
     try Command(kind.makeWords + [image]).require()
-    (loop, device) = try Self.attach(descriptor)
     try mount()
   }
 
   deinit {
     if isMounted { _ = umount2(mountPoint, Int32(MNT_DETACH)) }
-    close(loop)
   }
 
   /// Cuts the power: what is not on disk now never will be.
@@ -81,10 +90,25 @@ final class CutDisk {
   }
 
   private func mount() throws(TortureFailure) {
+    let descriptor = open(image, O_RDWR | O_CLOEXEC)
+    try require(descriptor >= 0, "opening \(image) failed with \(errno)")
+    defer { close(descriptor) }
+    let (loop, device) = try Self.attach(descriptor)
+    defer { close(loop) }
     try require(
       Foundation.mount(device, mountPoint, kind.rawValue, 0, nil) == 0,
       "mounting \(device) failed with \(errno)")
     isMounted = true
+    try requireHealth(device)
+  }
+
+  /// Fails when the file system says of itself that it is damaged: no store can be judged on it.
+  private func requireHealth(_ device: String) throws(TortureFailure) {
+    let count = "/sys/fs/ext4/\(device.dropFirst("/dev/".count))/errors_count"
+    guard kind == .ext4, let bytes = FileManager.default.contents(atPath: count) else { return }
+    let text = String(decoding: bytes, as: UTF8.self)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    try require(text == "0", "\(kind.rawValue) itself is damaged: it counts \(text) errors")
   }
 
   private func unmount() throws(TortureFailure) {
