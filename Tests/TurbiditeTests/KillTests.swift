@@ -31,6 +31,24 @@ struct KillTests {
   }
 }
 
+/// A repair that is killed at any instant leaves a whole new store or none, and the original as is.
+@Suite("Repair kill", .serialized)
+struct RepairKillTests {
+  @Test("a killed repair leaves its result whole or absent, and can be run again")
+  func kill() throws {
+    let rounds = environmentCount("TURBIDITE_REPAIR_KILL_ROUNDS", default: 40)
+    let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    let scratch = ScratchDirectory()
+    var proof = RepairProof(
+      ProofSettings(
+        rounds: rounds, seed: seed, child: [buildProduct("turbidite-torture"), "child"],
+        directory: scratch.file("repairs")))
+    let summary = try proof.run()
+    #expect(summary.killCount == rounds)
+    print(summary.line)
+  }
+}
+
 /// A power cut on a real file system takes no synced commit, and leaves a prefix.
 ///
 /// Method: ext4 and XFS in files, on loop devices; the ioctl that shuts a file system down drops

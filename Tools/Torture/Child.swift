@@ -13,13 +13,28 @@ package enum Child {
   /// The exit status of a child whose parent is gone.
   private static let orphanedStatus: Int32 = 74
 
-  /// Does the work of `words`, which are a store, a seed and a phase; does not return.
+  /// The last word of a child that repairs the store it is given first into what it is given next.
+  package static let repairWord = "repair"
+
+  /// Does the work of `words`, which are a store, a seed and a phase, or a store, a place for a new
+  /// one and `repair`; does not return.
   package static func main(_ words: [String]) -> Never {
+    if words.count == 3, words[2] == repairWord { repair(words[0], into: words[1]) }
     guard words.count == 3, let seed = UInt64(words[1]), let phase = Phase(rawValue: words[2])
     else { end(64, "usage: child STORE SEED PHASE") }
     say(Acknowledgement(.born, number: Int(getpid())))
     do throws(StoreError) {
       try run(words[0], seed, phase)
+    } catch {
+      end(failedStatus, "\(error)")
+    }
+    exit(0)
+  }
+
+  private static func repair(_ path: String, into target: String) -> Never {
+    say(Acknowledgement(.born, number: Int(getpid())))
+    do throws(StoreError) {
+      _ = try Turbidite.repair(storeAt: path, into: target)
     } catch {
       end(failedStatus, "\(error)")
     }

@@ -124,7 +124,8 @@ package struct Ledger: Sendable, Hashable {
     return try entries(store.blocking.scan(in: twin))
   }
 
-  private static func entries(_ scan: Scan) throws -> [Entry] {
+  /// All that a scan gives.
+  static func entries(_ scan: Scan) throws -> [Entry] {
     var entries: [Entry] = []
     while let entry = try scan.next() { entries.append(entry) }
     return entries

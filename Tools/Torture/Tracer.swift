@@ -18,6 +18,13 @@ package struct Tracer: Sendable {
     ("fcntl", 24),
   ]
 
+  /// The calls of a repair, with how many it makes of a store of a few hundred kilobytes; the last
+  /// of `fsync` and the last twenty of `close` come when its result has its name.
+  private static let repairCalls: [(name: String, reach: Int)] = [
+    ("pwrite64", 12), ("fdatasync", 12), ("fsync", 20), ("mkdirat", 6), ("renameat", 2),
+    ("unlinkat", 24), ("openat2", 120), ("pread64", 2000), ("getdents64", 30), ("close", 150),
+  ]
+
   /// Finds out whether a child can be traced here.
   package static func find() -> Tracer? {
     let probe = Command(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=openat", "true"])
@@ -25,10 +32,13 @@ package struct Tracer: Sendable {
   }
 
   /// The words that start `words` so that they die at a call that `random` chooses.
-  func words(killing words: [String], _ random: SeededRandom) -> [String] {
-    let call = Self.calls[random.below(Self.calls.count)]
+  func words(
+    killing words: [String], isRepair: Bool = false, _ random: SeededRandom
+  ) -> [String] {
+    let calls = isRepair ? Self.repairCalls : Self.calls
+    let call = calls[random.below(calls.count)]
     // Half of the kills fall on the first few calls, where each one is of its own kind.
-    let reach = random.isOne(in: 2) ? min(6, call.reach) : call.reach
+    let reach = random.isOne(in: isRepair ? 6 : 2) ? min(6, call.reach) : call.reach
     return [
       "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call.name)",
       "-e", "inject=\(call.name):signal=KILL:when=\(1 + random.below(reach))",

@@ -3,6 +3,7 @@
 // Room:    Tools/TortureRunner.
 //
 // Usage:   turbidite-torture kills DIR ROUNDS SECONDS SEED
+//          turbidite-torture repairs DIR ROUNDS SECONDS SEED
 //          turbidite-torture cuts DIR ROUNDS SECONDS SEED
 //          turbidite-torture child STORE SEED PHASE
 //
@@ -18,9 +19,9 @@ enum TortureRunner {
     let words = Array(CommandLine.arguments.dropFirst())
     if words.first == "child" { Child.main(Array(words.dropFirst())) }
     guard words.count == 5, let rounds = Int(words[2]), let seconds = Double(words[3]),
-      let seed = UInt64(words[4]), ["kills", "cuts"].contains(words[0])
+      let seed = UInt64(words[4]), ["kills", "repairs", "cuts"].contains(words[0])
     else {
-      print("usage: turbidite-torture kills|cuts DIR ROUNDS SECONDS SEED")
+      print("usage: turbidite-torture kills|repairs|cuts DIR ROUNDS SECONDS SEED")
       exit(64)
     }
     do {
@@ -29,6 +30,9 @@ enum TortureRunner {
         rounds: rounds, seconds: seconds, seed: seed, child: [own, "child"], directory: words[1])
       if words[0] == "kills" {
         var proof = KillProof(settings)
+        print(try proof.run().line)
+      } else if words[0] == "repairs" {
+        var proof = RepairProof(settings)
         print(try proof.run().line)
       } else {
         try cuts(settings, own, words)
