@@ -275,4 +275,36 @@ struct VerifyProcessTests {
     #expect(try run(["checkpoint", store, "--into", "."]).status == 64)
     #expect(try run(["checkpoint", store]).status == 64)
   }
+
+  @Test("a repair says what it will save, saves it, and leaves the damaged store alone")
+  func repair() throws {
+    let whole = try run(["repair", store, "--plan"])
+    #expect(whole.status == 0 && whole.text.contains("whole   shards/0000/"), "\(whole.error)")
+    let records = try run(["scan", store]).output
+    let table = try #require(try files("table").first)
+    try damage(table, at: 500)
+    for segment in try files("log") {
+      try FileManager.default.removeItem(atPath: "\(store)/\(segment)")
+    }
+    let before = try shell("cd $D/store; find . -type f | sort | xargs sha256sum").text
+    let copy = place.file("copy")
+    let planned = try run(["repair", store, "--plan", "--into", copy])
+    #expect(planned.status == 76 && planned.text.contains("lost: offset"), "\(planned.text)")
+    #expect(!FileManager.default.fileExists(atPath: copy))
+    let repaired = try run(["repair", store, "--into", copy, "--json"])
+    #expect(repaired.status == 76, "\(repaired.error)")
+    let told = try objects(repaired)
+    #expect(told.first?["complete"] as? Bool == false)
+    let count = try #require(told.last?["entries"] as? Int)
+    #expect(count > 300 && count < 400)
+    #expect(try run(["verify", copy, "--deep"]).status == 0)
+    let saved = Set(try run(["scan", copy]).text.split(separator: "\n"))
+    #expect(saved.count == count)
+    #expect(
+      saved.isSubset(of: Set(String(decoding: records, as: UTF8.self).split(separator: "\n"))))
+    #expect(try shell("cd $D/store; find . -type f | sort | xargs sha256sum").text == before)
+    #expect(try run(["repair", store, "--into", copy]).status == 75)
+    #expect(try run(["repair", store]).status == 64)
+    #expect(try run(["repair", place.file("absent"), "--plan"]).status == 66)
+  }
 }

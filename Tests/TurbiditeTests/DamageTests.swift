@@ -99,6 +99,24 @@ struct DamageTests {
     }
   }
 
+  @Test("a frame whose length is wrong hides nothing of what was durable behind it")
+  func longFrame() throws {
+    let machine = SimulatedMachine(seed: 5)
+    let store = try machine.open(Self.options)
+    for number in 0..<8 {
+      try store.blocking.put(Bytes("key\(number)"), "value", durability: .synced)
+    }
+    store.engine.abandon()
+    let segment = "log/" + (try #require(try machine.disk.list("log").last))
+    for byte in 8..<12 {
+      let copy = machine.disk.copy()
+      try copy.corrupt(segment, at: LogSegmentHeader.byteCount + byte, xor: 0x80)
+      #expect(throws: StoreError.self, "byte \(byte) of the first frame") {
+        try SimulatedMachine(seed: 6, disk: copy).open(Self.options)
+      }
+    }
+  }
+
   @Test("any cut gives right data or an error that names a file")
   func cuts() throws {
     let (disk, expected) = try writtenStore()

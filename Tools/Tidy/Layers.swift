@@ -6,7 +6,7 @@
 enum Layers {
   /// The rooms of the engine, first to last: a room names only rooms before it.
   static let rooms = [
-    "Bytes", "Log", "Memory", "Table", "Manifest", "Compaction", "Shard", "Verify",
+    "Bytes", "Log", "Memory", "Table", "Manifest", "Compaction", "Shard", "Verify", "Repair",
   ]
 
   /// Modules of the toolchain that every target may use.

@@ -30,7 +30,7 @@ struct TurbiditeCommand: ParsableCommand {
           GetCommand.self, PutCommand.self, RemoveCommand.self, ScanCommand.self,
           DumpCommand.self, LoadCommand.self,
         ]),
-      CommandGroup(name: "Checking", subcommands: [VerifyCommand.self]),
+      CommandGroup(name: "Checking", subcommands: [VerifyCommand.self, RepairCommand.self]),
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self, CheckpointCommand.self]),
       CommandGroup(
         name: "Proof", subcommands: [TortureCommand.self, TortureChildCommand.self]),

@@ -26,6 +26,9 @@ struct LogSegmentReader {
   /// The bytes of the file.
   var byteCount: Int { buffer.count }
 
+  /// Nothing was ever written to the file.
+  var isEmpty: Bool { isZero(buffer.view) }
+
   /// Reads segment `number` of `store`; a nil `store` takes the file's word (for tools).
   init(
     _ file: any File, number: UInt64, store: StoreID?
@@ -116,13 +119,37 @@ struct LogSegmentReader {
     return found
   }
 
+  /// Calls `body` with every valid frame, behind bad ones too.
+  ///
+  /// Hashes at most 64 times the file and a mebibyte.
+  func salvage(_ body: (LogFrame) throws(StoreError) -> Void) throws(StoreError) {
+    var frames: [LogFrame] = []
+    search(from: 0, hashing: 64 * buffer.count + 1 << 20) { frame in
+      frames.append(frame)
+      return true
+    }
+    for frame in frames { try body(frame) }
+  }
+
+  /// What is wrong with the bytes from `offset` on; nil when the log ends there in order.
+  func tail(from offset: Int) -> String? {
+    guard offset < buffer.count else { return nil }
+    if case .bad(let finding) = coder.frame(in: buffer.view, at: offset) { return finding }
+    return nil
+  }
+
   /// Calls `visit` with each valid frame from `offset` on, until it returns false.
-  private func search(from offset: Int, _ visit: (LogFrame) -> Bool) {
+  private func search(
+    from offset: Int, hashing limit: Int? = nil, _ visit: (LogFrame) -> Bool
+  ) {
     var offset = max(offset, LogSegmentHeader.byteCount)
-    var hashBudget = 4 * buffer.count
+    var hashBudget = limit ?? 4 * buffer.count
     while offset + LogFrame.headerByteCount <= buffer.count, hashBudget > 0 {
       if buffer.view.load(offset + 30, as: UInt16.self) == FrameCoder.mark {
-        hashBudget -= Int(buffer.view.load(offset + 8, as: UInt32.self))
+        // A length beyond the file is refused before anything is hashed: it must not end the
+        // search.
+        let length = Int(buffer.view.load(offset + 8, as: UInt32.self))
+        if length <= buffer.count - offset { hashBudget -= length }
         if case .frame(let frame) = coder.frame(in: buffer.view, at: offset) {
           guard visit(frame) else { return }
           offset += frame.byteCount

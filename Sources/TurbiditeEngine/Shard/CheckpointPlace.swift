@@ -19,10 +19,14 @@ struct CheckpointPlace {
   private let lock: any File
 
   /// Takes the place beside `name`, a name in the root of `parent`.
-  init(_ name: String, in parent: any FileSystem) throws(StoreError) {
+  ///
+  /// - Parameter purpose: the last part of the name under which the store grows.
+  init(
+    _ name: String, in parent: any FileSystem, purpose: String = "checkpoint"
+  ) throws(StoreError) {
     self.name = name
     self.parent = parent
-    temporaryName = ".\(name).checkpoint"
+    temporaryName = ".\(name).\(purpose)"
     try CheckpointPlace.requireAbsent(name, in: parent)
     do throws(SystemError) { try parent.createDirectory(temporaryName) } catch {
       guard error.isPresent else { throw StoreError(error) }

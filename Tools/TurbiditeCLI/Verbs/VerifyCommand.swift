@@ -108,7 +108,7 @@ struct VerifyCommand: Verb {
   }
 
   /// A key between quotes, cut after 64 bytes.
-  private static func text(_ key: Bytes) -> String {
+  static func text(_ key: Bytes) -> String {
     let bytes = key.array
     let shown = Escapes.text(Array(bytes.prefix(64)), alphabet: .ascii)
     return "\"\(shown)\"" + (bytes.count > 64 ? "… (\(bytes.count) bytes)" : "")

@@ -1,0 +1,193 @@
+// RepairWriter — the tables and the manifest of the store that a repair makes.
+//
+// Room:    Engine/Repair.
+
+import TurbiditeSystem
+
+/// Collects what the log holds, and writes each tree as tables of the last level.
+struct RepairWriter {
+  /// Entries of the log wait in memory up to this; then they are sorted into tables of their own,
+  /// which are merged and removed.
+  private static let memoryByteCount = 64 << 20
+  private static let tableByteCount: UInt64 = 16 << 20
+
+  private let fileSystem: any FileSystem
+  private let store: StoreID
+  private let slots: SlotLayout
+  private var keyspaces: [UInt32: String]
+  private let pool = ArenaPool()
+  private let numbers = Numbers()
+  private var memtables: [TreeID: Memtable] = [:]
+  private var spilled: [TreeID: [TableMetadata]] = [:]
+  private var deletions: [TreeID: [(start: [UInt8], end: [UInt8], sequence: UInt64)]] = [:]
+  private var edit = VersionEdit()
+  private var largestSequence: UInt64 = 0
+  private var pendingByteCount = 0
+  private(set) var entryCount: UInt64 = 0
+  private(set) var byteCount: UInt64 = 0
+
+  /// File numbers, from 1 on.
+  ///
+  /// One thread uses them.
+  private final class Numbers: @unchecked Sendable {
+    // Unchecked: a repair is the business of one thread; the sink's closure must be sendable.
+    private(set) var next: UInt64 = 1
+
+    func take() -> UInt64 {
+      defer { next += 1 }
+      return next
+    }
+  }
+
+  init(
+    _ fileSystem: any FileSystem, store: StoreID, slots: SlotLayout, keyspaces: [UInt32: String]
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.slots = slots
+    self.keyspaces = keyspaces
+  }
+
+  /// The trees of which the log holds anything.
+  var trees: Set<TreeID> { Set(memtables.keys).union(spilled.keys) }
+
+  /// A keyspace whose name is lost.
+  mutating func addKeyspace(_ id: UInt32) {
+    if keyspaces[id] == nil { keyspaces[id] = "keyspace-\(id)" }
+  }
+
+  // MARK: - From the log
+
+  mutating func insert(
+    _ entry: LogEntry, _ sequence: UInt64, into tree: TreeID
+  ) throws(StoreError) {
+    let memtable = memtables[tree] ?? Memtable(pool: pool)
+    memtables[tree] = memtable
+    let isNew = try memtable.insert(
+      entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
+    note(sequence)
+    if isNew { pendingByteCount += entry.key.count + entry.value.count + 64 }
+    if pendingByteCount > Self.memoryByteCount { try spill() }
+  }
+
+  /// - Parameter end: empty for a range without an end.
+  mutating func deleteRange(
+    _ start: ByteView, _ end: ByteView, _ sequence: UInt64, of tree: TreeID
+  ) {
+    // Behind every key there can be.
+    let last = end.isEmpty ? [UInt8](repeating: 0xff, count: Limits.keyByteCount + 1) : end.bytes()
+    guard start.bytes().precedes(last) else { return }
+    deletions[tree, default: []].append((start.bytes(), last, sequence))
+    note(sequence)
+  }
+
+  func tombstones(of tree: TreeID) -> [RangeTombstones] {
+    (deletions[tree]).map { [RangeTombstones(tombstones: $0)] } ?? []
+  }
+
+  /// Cursors over what the log holds of a tree.
+  func logSources(of tree: TreeID) throws(StoreError) -> [EntryCursor] {
+    var sources: [EntryCursor] = []
+    if let memtable = memtables[tree] { sources.append(memtable.makeCursor()) }
+    for table in spilled[tree] ?? [] {
+      let reader = try TableReader(
+        file: try fileSystem.openFile(
+          FileNames.table(shard: tree.shard, table.fileNumber), .read),
+        identity: TableIdentity(
+          store: store, fileNumber: table.fileNumber, keyspace: tree.keyspace, shard: tree.shard),
+        expecting: TableExpectation(
+          byteCount: table.summary.byteCount, footerChecksum: table.summary.footerChecksum),
+        cache: BlockCache(capacityByteCount: 0))
+      sources.append(try reader.makeCursor(access: .scan))
+    }
+    return sources
+  }
+
+  private mutating func spill() throws(StoreError) {
+    for (tree, memtable) in memtables.sorted(by: { $0.key < $1.key }) {
+      var sink = makeSink(tree, tableByteCount: .max)
+      let cursor = memtable.makeCursor()
+      try cursor.seekToFirst()
+      while cursor.isValid {
+        try sink.add(cursor.key, cursor.tag, cursor.value)
+        try cursor.next()
+      }
+      try sink.finish()
+      spilled[tree, default: []] += sink.tables
+    }
+    memtables = [:]
+    pendingByteCount = 0
+  }
+
+  // MARK: - Writing
+
+  /// Writes what `filter` keeps of `cursor`, which goes over all of a tree.
+  mutating func write(
+    _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter,
+    progress: (UInt64) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    addKeyspace(tree.keyspace)
+    var filter = filter
+    var sink = makeSink(tree, tableByteCount: Self.tableByteCount)
+    var pending: UInt64 = 0
+    try cursor.seekToFirst()
+    while cursor.isValid {
+      note(cursor.tag.sequence)
+      pending += UInt64(cursor.key.count + cursor.value.count)
+      if filter.judge(cursor.key, cursor.tag) == .keep {
+        let slot = slots.shards[Int(cursor.key.hash() >> 52)]
+        guard UInt32(slot) == tree.shard else {
+          throw .configuration(
+            "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
+              + " knew the layout is lost, and it was not the usual one")
+        }
+        try sink.add(cursor.key, cursor.tag, cursor.value)
+        entryCount += 1
+      }
+      if pending > 1 << 20 {
+        try progress(pending)
+        pending = 0
+      }
+      try cursor.next()
+    }
+    try sink.finish()
+    for table in sink.tables {
+      edit.addedTables.append(.init(tree: tree, level: Limits.levelCount - 1, table: table))
+      byteCount += table.summary.byteCount
+    }
+    memtables[tree] = nil
+    for table in spilled.removeValue(forKey: tree) ?? [] {
+      try fileSystem.removeFile(FileNames.table(shard: tree.shard, table.fileNumber))
+    }
+  }
+
+  /// Writes the manifest.
+  mutating func finish() throws(StoreError) {
+    assert(spilled.isEmpty)
+    edit.slots = slots
+    edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }.map { .init(id: $0, name: $1) }
+    edit.nextKeyspaceID = (keyspaces.keys.max() ?? 0) + 1
+    edit.lastSequence = largestSequence
+    let number = numbers.take()
+    edit.nextFileNumber = numbers.next
+    var state = ManifestState()
+    do throws(DecodingFailure) { try state.apply(edit) } catch {
+      throw .poisoned("the repaired store's manifest \(error.finding)")
+    }
+    state.editNumber = 1
+    _ = try ManifestLog(fileSystem: fileSystem, store: store, number: number, state: state)
+  }
+
+  private mutating func note(_ sequence: UInt64) {
+    largestSequence = max(largestSequence, sequence)
+  }
+
+  private func makeSink(_ tree: TreeID, tableByteCount: UInt64) -> TableSink {
+    let numbers = numbers
+    return TableSink(
+      TableSinkContext(
+        fileSystem: fileSystem, store: store, tree: tree, options: TableOptions(),
+        tableByteCount: tableByteCount, nextNumber: { numbers.take() }, rarePaths: .never),
+      tombstones: .none)
+  }
+}

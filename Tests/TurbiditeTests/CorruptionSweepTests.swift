@@ -1,0 +1,294 @@
+// CorruptionSweepTests — every byte of every file changed, every length cut, files lost and swapped.
+
+import Dispatch
+import Synchronization
+import Testing
+import TurbiditeSimulation
+import TurbiditeSystem
+
+@testable import Turbidite
+@testable import TurbiditeEngine
+
+/// A damaged store gives what was written or an error that names a file, and a repair of it saves
+/// what is intact.
+///
+/// Method: two small stores, one closed in order and one killed twice, hold every kind of file. Each
+/// mutant is opened for writing and for reading only, read in both directions and by key, verified,
+/// and repaired; the repaired store is opened, read and verified as well. What may come out follows
+/// from which blocks and frames still are what they were. `TURBIDITE_SWEEP_SHARE` runs one mutant in
+/// so many.
+@Suite("Corruption sweep", .timeLimit(.minutes(30)))
+struct CorruptionSweepTests {
+  /// What was done to a store's files.
+  private struct Mutant {
+    var name: String
+    var files: [String: [UInt8]]
+    var isMoved = false
+  }
+
+  private struct Figures {
+    var mutants = 0
+    var detectedAtOpen = 0
+    var detectedAtRead = 0
+    var harmless = 0
+    var repairs = 0
+    var completeRepairs = 0
+    var savedRecords = 0
+    var withheld: UInt64 = 0
+    var violations: [String] = []
+  }
+
+  @Test("any damage gives right data or an error, and a repair saves all that is intact")
+  func sweep() throws {
+    let share = environmentCount("TURBIDITE_SWEEP_SHARE", default: 160)
+    let seed = environmentCount("TURBIDITE_SEED", default: 1)
+    let figures = Mutex(Figures())
+    for isClosed in [true, false] {
+      let specimen = try Specimen(isClosed: isClosed)
+      let mutants = Self.mutants(of: specimen)
+      let name = isClosed ? "closed" : "killed"
+      let workers = 4
+      DispatchQueue.concurrentPerform(iterations: workers) { worker in
+        for index in stride(from: worker, to: mutants.count, by: workers)
+        where (index + seed) % share == 0 || !mutants[index].isOfMany {
+          if figures.withLock({ $0.violations.count > 8 }) { return }
+          let mutant = mutants[index].make()
+          let found = Self.judge(mutant, specimen, "\(name) store, \(mutant.name)")
+          figures.withLock { Self.add(found, to: &$0) }
+        }
+      }
+    }
+    let total = figures.withLock { $0 }
+    print(
+      "corruption: \(total.mutants) mutants, \(total.detectedAtOpen) refused when opened,"
+        + " \(total.detectedAtRead) when read, \(total.harmless) harmless;"
+        + " violations: \(total.violations.count)")
+    print(
+      "repair recall: \(total.repairs) repairs, \(total.completeRepairs) of them without a loss,"
+        + " \(total.savedRecords) records saved, \(total.withheld) versions withheld;"
+        + " violations: \(total.violations.count)")
+    for violation in total.violations.prefix(8) { Issue.record("\(violation)") }
+  }
+
+  private static func add(_ found: Figures, to total: inout Figures) {
+    total.mutants += found.mutants
+    total.detectedAtOpen += found.detectedAtOpen
+    total.detectedAtRead += found.detectedAtRead
+    total.harmless += found.harmless
+    total.repairs += found.repairs
+    total.completeRepairs += found.completeRepairs
+    total.savedRecords += found.savedRecords
+    total.withheld += found.withheld
+    total.violations += found.violations
+  }
+
+  // MARK: - The mutants
+
+  /// A mutant that is made when its turn comes.
+  private struct Recipe {
+    /// One of the thousands of which a share is run.
+    var isOfMany = true
+    var make: @Sendable () -> Mutant
+  }
+
+  private static func mutants(of specimen: Specimen) -> [Recipe] {
+    var recipes: [Recipe] = []
+    let files = specimen.files
+    for (path, bytes) in files.sorted(by: { $0.key < $1.key }) {
+      // What is preallocated is alike: its first bytes stand for the rest.
+      let written = (bytes.lastIndex { $0 != 0 } ?? 0) + 64
+      for offset in bytes.indices where offset < written || offset % 997 == 0 {
+        for mask: UInt8 in [0x01, 0x80, 0xff] {
+          recipes.append(
+            Recipe {
+              var changed = files
+              changed[path]?[offset] ^= mask
+              return Mutant(name: "\(path) at \(offset) ^ \(mask)", files: changed)
+            })
+        }
+        recipes.append(
+          Recipe {
+            var changed = files
+            let old = bytes[offset]
+            changed[path]?[offset] = old == 0 ? 0x5a : 0
+            return Mutant(name: "\(path) at \(offset) set", files: changed)
+          })
+        recipes.append(
+          Recipe {
+            var changed = files
+            changed[path] = Array(bytes[..<offset])
+            return Mutant(name: "\(path) cut to \(offset)", files: changed)
+          })
+      }
+      recipes += sectorMutants(path, bytes, files)
+      recipes.append(
+        Recipe(isOfMany: false) {
+          var changed = files
+          changed[path] = nil
+          return Mutant(name: "\(path) missing", files: changed)
+        })
+      recipes.append(
+        Recipe(isOfMany: false) {
+          var changed = files
+          changed[path] = bytes + [UInt8](repeating: 7, count: 100)
+          return Mutant(name: "\(path) with bytes behind it", files: changed)
+        })
+    }
+    return recipes + swaps(files)
+  }
+
+  private static func sectorMutants(
+    _ path: String, _ bytes: [UInt8], _ files: [String: [UInt8]]
+  ) -> [Recipe] {
+    var recipes: [Recipe] = []
+    let written = (bytes.lastIndex { $0 != 0 } ?? 0) + 64
+    let sectors = stride(from: 0, to: bytes.count, by: 512).map {
+      $0..<min($0 + 512, bytes.count)
+    }
+    for (index, sector) in sectors.enumerated() where sector.lowerBound < written {
+      recipes.append(
+        Recipe(isOfMany: false) {
+          var changed = files
+          changed[path]?.replaceSubrange(sector, with: repeatElement(0, count: sector.count))
+          return Mutant(name: "\(path) \(sector) zeroed", files: changed)
+        })
+      guard index + 1 < sectors.count, sectors[index + 1].count == 512 else { continue }
+      let next = sectors[index + 1]
+      recipes.append(
+        Recipe(isOfMany: false) {
+          var changed = files
+          changed[path]?.replaceSubrange(next, with: bytes[sector])
+          return Mutant(name: "\(path) \(sector) doubled", files: changed)
+        })
+      recipes.append(
+        Recipe(isOfMany: false) {
+          var changed = files
+          changed[path]?.replaceSubrange(sector, with: bytes[next])
+          changed[path]?.replaceSubrange(next, with: bytes[sector])
+          return Mutant(name: "\(path) \(sector) swapped with the next", files: changed)
+        })
+    }
+    return recipes
+  }
+
+  private static func swaps(_ files: [String: [UInt8]]) -> [Recipe] {
+    var recipes: [Recipe] = []
+    let paths = files.keys.sorted()
+    for (index, one) in paths.enumerated() {
+      for other in paths[(index + 1)...] where one.prefix(3) == other.prefix(3) {
+        recipes.append(
+          Recipe(isOfMany: false) {
+            var changed = files
+            changed[one] = files[other]
+            changed[other] = files[one]
+            return Mutant(
+              name: "\(one) and \(other) swapped", files: changed,
+              isMoved: !one.hasPrefix("MANIFEST"))
+          })
+      }
+    }
+    return recipes
+  }
+
+  // MARK: - The judgement
+
+  private static func judge(
+    _ mutant: Mutant, _ specimen: Specimen, _ name: String
+  ) -> Figures {
+    var figures = Figures()
+    figures.mutants = 1
+    do {
+      let disk = specimen.disk.copy()
+      for path in specimen.files.keys where mutant.files[path] == nil { try disk.remove(path) }
+      for (path, bytes) in mutant.files where bytes != specimen.files[path] {
+        try disk.setContents(path, bytes)
+      }
+      var isRight = true
+      for mode in [Store.Mode.existing, .readOnly] {
+        do throws(StoreError) {
+          let found = try Specimen.contents(of: disk.copy(), mode: mode)
+          if let objection = found.objection {
+            figures.violations.append("\(name), \(mode): \(objection)")
+          } else if found.values != specimen.truth {
+            figures.violations.append("\(name), \(mode): wrong contents")
+          }
+          if mode == .existing { figures.harmless += 1 }
+        } catch {
+          isRight = false
+          if mode == .existing { figures.detectedAtOpen += 1 }
+          guard isNamed(error, mutant) else {
+            figures.violations.append("\(name), \(mode): \(error)")
+            continue
+          }
+        }
+      }
+      try verify(disk, isRight, mutant, name, &figures)
+      try repair(disk, mutant, specimen, name, &figures)
+    } catch {
+      figures.violations.append("\(name): \(error)")
+    }
+    return figures
+  }
+
+  /// Whether an error is one that damage may lead to: it names a file, or says there is no store.
+  private static func isNamed(_ error: StoreError, _ mutant: Mutant) -> Bool {
+    switch error {
+    case .corrupt(let damage): !damage.file.isEmpty
+    case .noStore: !mutant.files.keys.contains { $0.hasPrefix("MANIFEST") }
+    default: false
+    }
+  }
+
+  /// A store that is refused does not verify clean.
+  private static func verify(
+    _ disk: SimulatedDisk, _ isRight: Bool, _ mutant: Mutant, _ name: String,
+    _ figures: inout Figures
+  ) throws {
+    do throws(StoreError) {
+      let result = try Turbidite.verify(disk, name: "simulated", deep: true) {
+        _ throws(StoreError) in
+      }
+      if result.isClean && !isRight {
+        figures.violations.append("\(name): it verifies clean and cannot be read")
+      }
+    } catch {
+      if !isNamed(error, mutant) { figures.violations.append("\(name), verify: \(error)") }
+    }
+  }
+
+  private static func repair(
+    _ disk: SimulatedDisk, _ mutant: Mutant, _ specimen: Specimen, _ name: String,
+    _ figures: inout Figures
+  ) throws {
+    let target = SimulatedDisk()
+    let result = try Turbidite.repair(
+      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
+    ) { (_, _) throws(StoreError) in }
+    figures.repairs += 1
+    figures.completeRepairs += result.isComplete ? 1 : 0
+    figures.withheld += result.withheldEntryCount
+    for (path, bytes) in mutant.files where disk.contents(path) != bytes {
+      figures.violations.append("\(name): the repair changed \(path)")
+    }
+    let saved = try Specimen.contents(of: target, in: "new")
+    figures.savedRecords += saved.values.count
+    if let objection = saved.objection {
+      figures.violations.append("\(name), repaired: \(objection)")
+    }
+    if UInt64(saved.values.count) != result.savedEntryCount {
+      figures.violations.append(
+        "\(name): \(result.savedEntryCount) records are said to be saved, not \(saved.values.count)"
+      )
+    }
+    let oracle = RepairOracle(specimen: specimen, files: mutant.files)
+    if let objection = oracle.objection(to: result, saved: saved.values, isMoved: mutant.isMoved) {
+      figures.violations.append("\(name), repaired: \(objection)")
+    }
+    let verification = try Turbidite.verify(
+      Subdirectory("new", of: target), name: "simulated", deep: true
+    ) { _ throws(StoreError) in }
+    if !verification.isClean {
+      figures.violations.append("\(name): the repaired store is damaged")
+    }
+  }
+}

@@ -1,0 +1,141 @@
+// RepairOracle — what a repair of a damaged specimen may save, must save, and must say.
+
+import TurbiditeSimulation
+import TurbiditeSystem
+
+@testable import Turbidite
+@testable import TurbiditeEngine
+
+/// Judges a repair by which bytes of the specimen are still what they were.
+struct RepairOracle {
+  let specimen: Specimen
+  /// The files as they are after the damage.
+  let files: [String: [UInt8]]
+
+  private func isIntact(_ unit: Unit) -> Bool {
+    guard let now = files[unit.file], now.count >= unit.range.upperBound,
+      let before = specimen.files[unit.file]
+    else { return false }
+    return now[unit.range] == before[unit.range]
+  }
+
+  /// - Parameter isMoved: whole files stand under other names: nothing is lost.
+  /// - Returns: what is wrong with the repair; nil if it is as it should be.
+  func objection(
+    to repair: Repair, saved: [PlacedKey: [UInt8]], isMoved: Bool = false
+  ) -> String? {
+    let intact = isMoved ? specimen.units : specimen.units.filter(isIntact)
+    let lost = isMoved ? [] : specimen.units.filter { !isIntact($0) }
+    let there = Set(intact.flatMap(\.versions))
+    return objection(toMissing: saved, there, withheld: repair.withheldEntryCount)
+      ?? objection(toSaved: saved, there, lost)
+      ?? objection(toReport: repair, saved, there, lost)
+  }
+
+  /// Every live record in an intact place is saved.
+  private func objection(
+    toMissing saved: [PlacedKey: [UInt8]], _ there: Set<Version>, withheld: UInt64
+  ) -> String? {
+    var missing: [PlacedKey] = []
+    for (key, value) in specimen.truth where saved[key] != value {
+      guard let newest = newest(of: key, in: specimen.versions), there.contains(newest) else {
+        continue
+      }
+      missing.append(key)
+    }
+    guard missing.count > Int(withheld) else { return nil }
+    return "\(missing.count) records in intact places are not saved, \(withheld) withheld:"
+      + " \(missing.map { String(decoding: $0.key, as: UTF8.self) })"
+  }
+
+  /// Nothing is invented, and nothing deleted comes back.
+  private func objection(
+    toSaved saved: [PlacedKey: [UInt8]], _ there: Set<Version>, _ lost: [Unit]
+  ) -> String? {
+    for (key, value) in saved {
+      let name = String(decoding: key.key, as: UTF8.self)
+      guard let version = there.first(where: { $0.start == key && $0.value == value }) else {
+        return "\(name) has a value that is in no intact place"
+      }
+      for deletion in specimen.versions
+      where deletion.value == nil && deletion.sequence > version.sequence && deletion.covers(key) {
+        if there.contains(deletion) { return "\(name) was deleted and came back" }
+        // A frame of the log that is lost says nothing of its keys: what it deleted is reported as
+        // sequence numbers. Of a table it is known where deletions may have been.
+        if lost.contains(where: { !$0.isLog && $0.versions.contains(deletion) }) {
+          return "\(name) was deleted in a lost block and came back"
+        }
+      }
+    }
+    return nil
+  }
+
+  private func objection(
+    toReport repair: Repair, _ saved: [PlacedKey: [UInt8]], _ there: Set<Version>, _ lost: [Unit]
+  ) -> String? {
+    let losses = lost.filter { $0.versions.contains { !there.contains($0) } }
+    if lost.isEmpty, repair.manifestTrouble == nil, saved != specimen.truth {
+      return "nothing is lost, and the contents differ"
+    }
+    if mustBeComplete(lost, there), repair.manifestTrouble == nil, !repair.isComplete {
+      return "nothing is lost, and the repair says so: \(Self.text(repair))"
+    }
+    for unit in losses where unit.versions.contains(where: { isLastWord($0, there) }) {
+      if repair.isComplete {
+        return "\(unit.file) \(unit.range) is lost, and all is said to be saved"
+      }
+      let isNamed = repair.files.contains { file in
+        if unit.isLog && file.path == FileNames.logDirectory { return true }
+        guard file.path == unit.file else { return false }
+        let end = min(unit.range.upperBound, fileEnd(unit))
+        return file.losses.contains { loss in
+          loss.offset <= UInt64(unit.range.lowerBound)
+            && loss.byteCount.map { loss.offset + $0 >= UInt64(end) } ?? true
+        }
+      }
+      if !isNamed && repair.manifestTrouble == nil {
+        return "\(unit.file) \(unit.range) is lost, and not named: \(Self.text(repair))"
+      }
+    }
+    return nil
+  }
+
+  /// Whether it can be known that nothing is lost.
+  ///
+  /// Of lost frames it is known when tables have their sequence numbers, which the frames before
+  /// and behind them tell.
+  private func mustBeComplete(_ lost: [Unit], _ there: Set<Version>) -> Bool {
+    let hasHeaders = specimen.files.allSatisfy { path, bytes in
+      !path.hasPrefix("log/") || bytes.prefix(96) == files[path]?.prefix(96)
+    }
+    guard hasHeaders else { return false }
+    let inTables = Set(
+      specimen.units.filter { !$0.isLog && isIntact($0) }.flatMap(\.versions).map(\.sequence))
+    return lost.allSatisfy { unit in
+      let ofFile = specimen.units.filter { $0.file == unit.file }
+      return unit.isLog && ofFile.first?.range != unit.range && ofFile.last?.range != unit.range
+        && unit.versions.allSatisfy { inTables.contains($0.sequence) }
+    }
+  }
+
+  private static func text(_ repair: Repair) -> String {
+    repair.files.filter { $0.fate != .whole || !$0.rebuilt.isEmpty }.map { file in
+      "\(file.path) \(file.fate)"
+        + file.losses.map { " lost \($0.offset)+\($0.byteCount ?? 0): \($0.finding)" }.joined()
+        + file.rebuilt.map { " anew \($0.offset)+\($0.byteCount ?? 0): \($0.finding)" }.joined()
+    }.joined(separator: "; ") + "; withheld \(repair.withheldEntryCount)"
+  }
+
+  private func fileEnd(_ unit: Unit) -> Int { files[unit.file]?.count ?? 0 }
+
+  /// Whether nothing newer that is intact speaks of every key the version speaks of.
+  private func isLastWord(_ version: Version, _ there: Set<Version>) -> Bool {
+    guard !there.contains(version) else { return false }
+    if version.end != nil { return false }
+    return newest(of: version.start, in: specimen.versions) == version && version.value != nil
+  }
+
+  private func newest(of key: PlacedKey, in versions: Set<Version>) -> Version? {
+    versions.filter { $0.covers(key) }.max { $0.sequence < $1.sequence }
+  }
+}

@@ -1,0 +1,166 @@
+// RepairTests — what a repair does with whole stores, lost files, deletions, and crashes.
+
+import Synchronization
+import Testing
+import TurbiditeSimulation
+import TurbiditeSystem
+
+@testable import Turbidite
+@testable import TurbiditeEngine
+
+/// A repair loses nothing of a whole store, brings back nothing that was deleted, touches nothing
+/// of the damaged store, and leaves a whole new one or none.
+@Suite("Repair")
+struct RepairTests {
+  private func repair(
+    _ disk: SimulatedDisk, into target: SimulatedDisk
+  ) throws(StoreError) -> Repair {
+    try Turbidite.repair(
+      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
+    ) { (_, _) throws(StoreError) in }
+  }
+
+  /// A store after random work, and what is in it.
+  private func written(
+    _ seed: UInt64, _ set: OptionSet
+  ) throws -> (SimulatedDisk, [PlacedKey: [UInt8]]) {
+    let random = SeededRandom(seed: seed)
+    let machine = SimulatedMachine(seed: seed)
+    let store = try machine.open(set.options)
+    for _ in 0..<300 {
+      let key = Bytes("key\(random.below(60))")
+      switch random.below(20) {
+      case 0: try store.blocking.flush()
+      case 1: try store.blocking.deleteRange(KeyRange(from: key, to: Bytes(key.array + [57])))
+      case 2..<6: try store.blocking.delete(key)
+      default:
+        try store.blocking.put(key, Bytes(Array(repeating: UInt8(random.below(256)), count: 30)))
+      }
+      if random.below(100) == 0 { try store.blocking.compact() }
+    }
+    if seed.isMultiple(of: 2) { try store.blocking.close() } else { store.engine.abandon() }
+    return (machine.disk, try Specimen.contents(of: machine.disk.copy()).values)
+  }
+
+  @Test(
+    "a whole store is saved whole, with its manifest and without", arguments: OptionSet.allCases)
+  func whole(_ set: OptionSet) throws {
+    for seed in 1...6 as ClosedRange<UInt64> {
+      let (disk, truth) = try written(seed, set)
+      for hasManifest in [true, false] {
+        let copy = disk.copy()
+        if !hasManifest {
+          for file in try copy.list("") where file.hasPrefix("MANIFEST") { try copy.remove(file) }
+        }
+        let target = SimulatedDisk()
+        let result = try repair(copy, into: target)
+        #expect(result.isComplete == hasManifest, "seed \(seed): \(result.files)")
+        let saved = try Specimen.contents(of: target, in: "new")
+        #expect(saved.values == truth, "seed \(seed), \(set), manifest: \(hasManifest)")
+        #expect(saved.objection == nil)
+      }
+    }
+  }
+
+  @Test("what a lost block may have deleted stays away, and is counted")
+  func withheld() throws {
+    let machine = SimulatedMachine(seed: 9)
+    var options = Store.Options(shardCount: 1)
+    options.blockByteCount = 256
+    options.logByteCount = 64 << 10
+    let store = try machine.open(options)
+    for number in 10..<90 { try store.blocking.put(Bytes("key\(number)"), "old") }
+    try store.blocking.compact()
+    for number in 10..<90 where number.isMultiple(of: 2) {
+      try store.blocking.delete(Bytes("key\(number)"))
+    }
+    try store.blocking.flush()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let specimen = machine.disk
+    // The newest table holds deletions alone; without the log, only the old table knows the keys.
+    let newest = try #require(try specimen.list("shards/0000").max())
+    try specimen.corrupt("shards/0000/\(newest)", at: TableFormat.headerByteCount + 20, xor: 0xff)
+    for segment in try specimen.list("log") { try specimen.remove("log/\(segment)") }
+    let target = SimulatedDisk()
+    let result = try repair(specimen, into: target)
+    let saved = try Specimen.contents(of: target, in: "new").values
+    #expect(!result.isComplete)
+    #expect(result.withheldEntryCount > 0)
+    for key in saved.keys {
+      let number = try #require(Int(String(decoding: key.key.suffix(2), as: UTF8.self)))
+      #expect(!number.isMultiple(of: 2), "key\(number) was deleted")
+    }
+    #expect(saved.count + Int(result.withheldEntryCount) >= 40)
+  }
+
+  @Test("a store that a process is writing is refused")
+  func live() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open()
+    try store.blocking.put("a", "1")
+    let target = SimulatedDisk()
+    #expect(throws: StoreError.locked(path: "simulated")) {
+      try repair(machine.disk, into: target)
+    }
+    #expect(try target.list("").allSatisfy { $0 != "new" })
+  }
+
+  @Test("what is in the place of the new store stays")
+  func occupied() throws {
+    let (disk, _) = try written(2, .defaults)
+    let target = SimulatedDisk()
+    _ = try repair(disk, into: target)
+    let before = try Specimen.contents(of: target, in: "new").values
+    #expect(throws: StoreError.storeExists(path: "new")) { try repair(disk, into: target) }
+    #expect(try Specimen.contents(of: target, in: "new").values == before)
+  }
+
+  @Test(
+    "a crash or a failure at any operation leaves a whole store or none, and a second try works")
+  func crash() throws {
+    let (disk, truth) = try written(2, .defaults)
+    let before = try Specimen.paths(of: disk).map { disk.contents($0) }
+    func run(_ stop: Int?) throws -> (SimulatedDisk, Int) {
+      let target = SimulatedDisk()
+      let count = Mutex(0)
+      target.beforeOperation = { operation, index throws(SystemError) in
+        count.withLock { $0 = index + 1 }
+        if let stop, index >= stop {
+          throw SystemError(operation: "crash", path: operation.path, code: 5)
+        }
+      }
+      do throws(StoreError) {
+        _ = try repair(disk, into: target)
+        #expect(stop == nil)
+      } catch {
+        #expect(stop != nil, "\(error)")
+      }
+      target.beforeOperation = nil
+      return (target, count.withLock { $0 })
+    }
+    let operations = try run(nil).1
+    #expect(operations > 20)
+    for stop in 0..<operations {
+      let (target, _) = try run(stop)
+      for survival in [Survival.nothingUnsynced, .processKill, .random(UInt64(stop))] {
+        let after = target.crashed(survival)
+        if try after.list("").contains("new") {
+          #expect(try Specimen.contents(of: after, in: "new").values == truth, "operation \(stop)")
+          continue
+        }
+        #expect(try repair(disk, into: after).isComplete)
+        #expect(try Specimen.contents(of: after, in: "new").values == truth, "operation \(stop)")
+        #expect(try after.list("") == ["new"], "operation \(stop)")
+      }
+    }
+    #expect(try Specimen.paths(of: disk).map { disk.contents($0) } == before)
+  }
+
+  @Test("a directory that holds no store is refused, and nothing is made")
+  func noStore() throws {
+    let target = SimulatedDisk()
+    #expect(throws: StoreError.self) { try repair(SimulatedDisk(), into: target) }
+    #expect(try target.list("").isEmpty)
+  }
+}
