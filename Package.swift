@@ -56,7 +56,7 @@ let package = Package(
     .executableTarget(
       name: "TurbiditeCLI",
       dependencies: [
-        "Turbidite",
+        "Turbidite", "TurbiditeTorture",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
@@ -64,9 +64,12 @@ let package = Package(
       name: "turbidite-demo", dependencies: ["Turbidite"], path: "Tools/Demo",
       swiftSettings: relaxed),
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
-    // Writes until the tests kill it.
+    // Children that write until they are killed, and the ledgers they are held against.
+    .target(
+      name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSimulation"],
+      path: "Tools/Torture", swiftSettings: relaxed),
     .executableTarget(
-      name: "turbidite-kill-writer", dependencies: ["Turbidite"], path: "Tools/KillWriter",
+      name: "turbidite-torture", dependencies: ["TurbiditeTorture"], path: "Tools/TortureRunner",
       swiftSettings: relaxed),
     .testTarget(
       name: "TurbiditeSystemTests", dependencies: ["TurbiditeSystem", "TurbiditeSimulation"],
@@ -79,7 +82,7 @@ let package = Package(
       name: "TurbiditeTests",
       dependencies: [
         "Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditeSimulation",
-        "turbidite-kill-writer",
+        "TurbiditeTorture", "turbidite-torture",
       ],
       swiftSettings: relaxed),
     // Knows what users know, and nothing more.

@@ -9,9 +9,9 @@ import TurbiditeSimulation
 /// Whenever the power fails, what is found afterwards is a prefix that holds what was promised.
 ///
 /// `TURBIDITE_CRASH_STATES` says how many distinct states to look at, at least: more seeds are run
-/// until there are so many. With each seed all scripts are run, all sequences of up to two calls,
-/// and one in `TURBIDITE_CRASH_STRIDE` of the sequences of three; without the first variable only a
-/// sixth of the scripts, and few sequences.
+/// until there are so many, or `TURBIDITE_SECONDS` have passed. With each seed all scripts are run,
+/// all sequences of up to two calls, and one in `TURBIDITE_CRASH_STRIDE` of the sequences of three;
+/// without the first variable only a sixth of the scripts, and few sequences.
 @Suite("Crash states")
 struct CrashStateTests {
   @Test("every crash state of short workloads recovers to a promised prefix")
@@ -20,6 +20,7 @@ struct CrashStateTests {
     let stride = environmentCount("TURBIDITE_CRASH_STRIDE", default: 16)
     var seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
     var figures = CrashFigures()
+    let deadline = Deadline()
     repeat {
       let explorers = Self.explorers(seed: seed, stride: stride)
       let chosen =
@@ -30,7 +31,7 @@ struct CrashStateTests {
         }.map(\.element)
       figures.add(Self.exploreAll(chosen))
       seed += 1
-    } while figures.states.count < wanted && figures.violations.isEmpty
+    } while figures.states.count < wanted && figures.violations.isEmpty && !deadline.isOver
     print("crash states: \(figures.line)")
     for violation in figures.violations.prefix(5) { Issue.record("\(violation)") }
   }

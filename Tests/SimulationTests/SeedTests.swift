@@ -14,8 +14,9 @@ struct SeedTests {
     let count = environmentCount("TURBIDITE_SEEDS", default: 100)
     let first = environmentCount("TURBIDITE_SEED", default: 1)
     let figures = Mutex(SimulationFigures())
+    let deadline = Deadline()
     DispatchQueue.concurrentPerform(iterations: count) { index in
-      guard figures.withLock({ $0.violations.count < 5 }) else { return }
+      guard !deadline.isOver, figures.withLock({ $0.violations.count < 5 }) else { return }
       let found = Simulation(seed: UInt64(first + index)).run(callCount: 120)
       figures.withLock { $0.add(found) }
     }

@@ -74,8 +74,8 @@ struct BadInputTests {
     }
     #expect(error?.exitStatus == 75)
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: buildProduct("turbidite-kill-writer"))
-    process.arguments = [path, "1", "1"]
+    process.executableURL = URL(fileURLWithPath: buildProduct("turbidite-torture"))
+    process.arguments = ["child", path, "1", "write"]
     let pipe = Pipe()
     process.standardError = pipe
     try process.run()

@@ -21,8 +21,9 @@ enum Layers {
     "TurbiditeEngine": ["TurbiditeSystem", "CTurbiditeShims", "CLZ4", "CXXHash"],
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeSimulation": ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
-    "TurbiditeCLI": ["Turbidite", "ArgumentParser"],
-    "KillWriter": ["Turbidite", "Foundation"],
+    "TurbiditeCLI": ["Turbidite", "TurbiditeTorture", "ArgumentParser"],
+    "Torture": ["Turbidite", "TurbiditeSimulation", "Foundation"],
+    "TortureRunner": ["TurbiditeTorture", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],
     "Tidy": ["Foundation"],
   ]

@@ -32,6 +32,8 @@ struct TurbiditeCommand: ParsableCommand {
         ]),
       CommandGroup(name: "Checking", subcommands: [VerifyCommand.self, RepairCommand.self]),
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self, CheckpointCommand.self]),
+      CommandGroup(
+        name: "Proof", subcommands: [TortureCommand.self, TortureChildCommand.self]),
       CommandGroup(name: "Other", subcommands: [VersionCommand.self]),
     ])
 
