@@ -35,6 +35,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case inspect
   /// All files of a store, from a ``StoreArchive``.
   case store
+  /// The same files, repaired into a new store.
+  case repair
   /// Records as lines of TSV.
   case tsv
   /// Records as lines of NDJSON.
@@ -61,6 +63,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case .lz4: TableTargets.lz4(input)
     case .inspect: StoreTargets.inspect(input)
     case .store: StoreTargets.store(input)
+    case .repair: StoreTargets.repair(input)
     case .tsv: FormatTargets.lines(input, .tsv)
     case .ndjson: FormatTargets.lines(input, .ndjson)
     case .raw: FormatTargets.raw(input)

@@ -41,7 +41,7 @@ private enum Seeds {
         + sample.files(.manifest).map {
           Mending.manifest(ManifestForm.compacted($0.bytes), as: nil)
         }
-    case .store: return archives()
+    case .store, .repair: return archives()
     case .tsv: return texts(.tsv)
     case .ndjson: return texts(.ndjson)
     case .raw: return [rawStream()]

@@ -35,14 +35,7 @@ enum StoreTargets {
     guard let archive = StoreArchive(decoding: input) else { return }
     let disk = SimulatedDisk()
     tolerating { () throws(StoreError) in
-      do throws(SystemError) {
-        for directory in ["log", "shards", "shards/0000"] { try disk.createDirectory(directory) }
-        for directory in ["", "log", "shards", "shards/0000"] {
-          try disk.syncDirectory(directory)
-        }
-        try disk.setContents("LOCK", [])
-        for file in archive.mended() { try disk.setContents(file.path, file.bytes) }
-      } catch { throw StoreError(error) }
+      try fill(disk, archive)
       tolerating { () throws(StoreError) in _ = try Engine.inventory(disk, name: "memory") }
       var isSound = false
       tolerating { () throws(StoreError) in isSound = try isClean(disk) }
@@ -59,6 +52,44 @@ enum StoreTargets {
         throw error
       }
     }
+  }
+
+  /// Makes the files of an archive and repairs them.
+  ///
+  /// What comes out verifies clean; and of a store that did so before, it is what was in it.
+  static func repair(_ input: [UInt8]) {
+    guard let archive = StoreArchive(decoding: input) else { return }
+    let (disk, target) = (SimulatedDisk(), SimulatedDisk())
+    tolerating { () throws(StoreError) in
+      try fill(disk, archive)
+      let result = try Turbidite.repair(
+        disk, name: "memory", into: "new", of: target, random: SeededRandom(seed: 3)
+      ) { (_, _) throws(StoreError) in }
+      let repaired = Subdirectory("new", of: target)
+      let verification = try verify(repaired, name: "memory", deep: true) {
+        _ throws(StoreError) in
+      }
+      require(verification.isClean, "a repaired store is damaged")
+      let store = try open(repaired, .existing)
+      defer { store.engine.abandon() }
+      let saved = try contents(store, reverse: false)
+      require(saved.count <= result.savedEntryCount, "more is saved than is said")
+      guard try isClean(disk) else { return }
+      let whole = try open(disk, .existing)
+      defer { whole.engine.abandon() }
+      require(try contents(whole, reverse: false) == saved, "a whole store changed in its repair")
+    }
+  }
+
+  private static func fill(
+    _ disk: SimulatedDisk, _ archive: StoreArchive
+  ) throws(StoreError) {
+    do throws(SystemError) {
+      for directory in ["log", "shards", "shards/0000"] { try disk.createDirectory(directory) }
+      for directory in ["", "log", "shards", "shards/0000"] { try disk.syncDirectory(directory) }
+      try disk.setContents("LOCK", [])
+      for file in archive.mended() { try disk.setContents(file.path, file.bytes) }
+    } catch { throw StoreError(error) }
   }
 
   /// Opens the store on `disk` for reading, and for writing; what a writer leaves behind must open
@@ -133,7 +164,7 @@ enum StoreTargets {
   }
 
   /// Opens a store whose background work runs on the caller's thread.
-  static func open(_ disk: SimulatedDisk, _ mode: Store.Mode) throws(StoreError) -> Store {
+  static func open(_ disk: any FileSystem, _ mode: Store.Mode) throws(StoreError) -> Store {
     let clock = SimulatedClock()
     let environment = EngineEnvironment(
       fileSystem: disk, clock: clock, random: SeededRandom(seed: 1),
