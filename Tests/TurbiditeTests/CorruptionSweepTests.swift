@@ -28,8 +28,7 @@ struct CorruptionSweepTests {
 
   private struct Figures {
     var mutants = 0
-    var detectedAtOpen = 0
-    var detectedAtRead = 0
+    var refused = 0
     var harmless = 0
     var repairs = 0
     var completeRepairs = 0
@@ -60,8 +59,7 @@ struct CorruptionSweepTests {
     }
     let total = figures.withLock { $0 }
     print(
-      "corruption: \(total.mutants) mutants, \(total.detectedAtOpen) refused when opened,"
-        + " \(total.detectedAtRead) when read, \(total.harmless) harmless;"
+      "corruption: \(total.mutants) mutants, \(total.refused) refused, \(total.harmless) read right;"
         + " violations: \(total.violations.count)")
     print(
       "repair recall: \(total.repairs) repairs, \(total.completeRepairs) of them without a loss,"
@@ -72,8 +70,7 @@ struct CorruptionSweepTests {
 
   private static func add(_ found: Figures, to total: inout Figures) {
     total.mutants += found.mutants
-    total.detectedAtOpen += found.detectedAtOpen
-    total.detectedAtRead += found.detectedAtRead
+    total.refused += found.refused
     total.harmless += found.harmless
     total.repairs += found.repairs
     total.completeRepairs += found.completeRepairs
@@ -215,7 +212,7 @@ struct CorruptionSweepTests {
           if mode == .existing { figures.harmless += 1 }
         } catch {
           isRight = false
-          if mode == .existing { figures.detectedAtOpen += 1 }
+          if mode == .existing { figures.refused += 1 }
           guard isNamed(error, mutant) else {
             figures.violations.append("\(name), \(mode): \(error)")
             continue
