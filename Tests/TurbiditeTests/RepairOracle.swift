@@ -27,19 +27,28 @@ struct RepairOracle {
     let intact = isMoved ? specimen.units : specimen.units.filter(isIntact)
     let lost = isMoved ? [] : specimen.units.filter { !isIntact($0) }
     let there = Set(intact.flatMap(\.versions))
-    return objection(toMissing: saved, there, withheld: repair.withheldEntryCount)
+    return objection(toMissing: saved, there, lost, withheld: repair.withheldEntryCount)
       ?? objection(toSaved: saved, there, lost)
       ?? objection(toReport: repair, saved, there, lost)
   }
 
-  /// Every live record in an intact place is saved.
+  /// Every live record in an intact place is saved, unless a table has lost what may have deleted
+  /// it: then the report counts it.
   private func objection(
-    toMissing saved: [PlacedKey: [UInt8]], _ there: Set<Version>, withheld: UInt64
+    toMissing saved: [PlacedKey: [UInt8]], _ there: Set<Version>, _ lost: [Unit], withheld: UInt64
   ) -> String? {
+    let damaged = Set(lost.filter { !$0.isLog }.map(\.file))
+    if withheld > 0 && damaged.isEmpty { return "\(withheld) withheld, and no table lost anything" }
+    let newestLost = specimen.units.filter { damaged.contains($0.file) }.flatMap(\.versions)
+      .map(\.sequence).max()
     var missing: [PlacedKey] = []
     for (key, value) in specimen.truth where saved[key] != value {
       guard let newest = newest(of: key, in: specimen.versions), there.contains(newest) else {
         continue
+      }
+      guard let newestLost, newest.sequence <= newestLost else {
+        return "\(String(decoding: key.key, as: UTF8.self)) is newer than all that tables lost, and"
+          + " is not saved"
       }
       missing.append(key)
     }
