@@ -195,14 +195,16 @@ enum TableTargets {
     }
   }
 
-  /// Decodes properties, and encodes them again.
+  /// Decodes properties, with what may follow and without, and encodes them again.
   static func properties(_ input: [UInt8]) {
-    input.withView { payload in
-      do throws(DecodingFailure) {
-        let properties = try TableProperties.decode(payload, mayExtend: false)
-        require(properties.payload() == payload.bytes(), "properties change when written again")
-      } catch {
-        require(!error.finding.isEmpty, "a failure says nothing")
+    for features in [0, TableFormat.replacementFeature] {
+      input.withView { payload in
+        do throws(DecodingFailure) {
+          let properties = try TableProperties.decode(payload, optionalFeatures: features)
+          require(properties.payload() == payload.bytes(), "properties change when written again")
+        } catch {
+          require(!error.finding.isEmpty, "a failure says nothing")
+        }
       }
     }
   }

@@ -15,6 +15,8 @@ struct TableSinkContext {
   /// Gives out file numbers that were never used.
   var nextNumber: @Sendable () -> UInt64
   var rarePaths: RarePaths
+  /// Nil where no table was ever replaced.
+  var gone: GoneTables?
 }
 
 /// Cuts its input into tables between user keys, and spreads range tombstones over them.
@@ -34,10 +36,17 @@ struct TableSink {
   private(set) var tables: [TableMetadata] = []
   /// Every file this sink has created, finished or not.
   private(set) var createdNumbers: [UInt64] = []
+  /// What the tables are the merge of; nil in a flush.
+  private let inputs: [UInt64]?
+  private let gone: [UInt64]
 
-  init(_ context: TableSinkContext, tombstones: RangeTombstones) {
+  /// - Parameter inputs: the numbers of the tables that a compaction replaces.
+  init(_ context: TableSinkContext, tombstones: RangeTombstones, replacing inputs: [UInt64]? = nil)
+  {
     self.context = context
     self.tombstones = tombstones
+    self.inputs = inputs?.sorted()
+    gone = context.gone?.numbers(of: context.tree.shard) ?? []
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
@@ -45,7 +54,7 @@ struct TableSink {
       writer.byteCountEstimate >= context.tableByteCount || context.rarePaths.takes(.endTable),
       planted(.splitVersionsOfKey) || !lastKey.withView({ $0.isEqual(to: key) })
     {
-      try finishTable(before: key.bytes())
+      try finishTable(before: key.bytes(), isLast: false)
     }
     if writer == nil { try beginTable() }
     try writer?.add(key, tag, value)
@@ -58,8 +67,10 @@ struct TableSink {
   /// It holds what is left of the tombstones, even without an entry.
   mutating func finish() throws(StoreError) {
     if writer == nil, !tombstones.clipped(from: lowerBound, to: nil).isEmpty { try beginTable() }
-    if writer != nil { try finishTable(before: nil) }
-    if !tables.isEmpty && !planted(.skipTableDirectorySync) {
+    if writer != nil { try finishTable(before: nil, isLast: true) }
+    guard !tables.isEmpty, !planted(.skipTableDirectorySync) else { return }
+    guard let gone = context.gone else { return try context.fileSystem.syncNames(directory) }
+    try gone.syncing(context.tree.shard) { () throws(StoreError) in
       try context.fileSystem.syncNames(directory)
     }
   }
@@ -71,21 +82,26 @@ struct TableSink {
     let path = FileNames.table(shard: context.tree.shard, writerNumber)
     let file = try context.fileSystem.openFile(path, .create)
     createdNumbers.append(writerNumber)
+    var replacement: TableReplacement?
+    if inputs != nil || !gone.isEmpty {
+      replacement = TableReplacement(
+        group: createdNumbers[0], ordinal: UInt64(tables.count), inputs: inputs ?? [], gone: gone)
+    }
     writer = TableWriter(
       file: file,
       identity: TableIdentity(
         store: context.store, fileNumber: writerNumber, keyspace: context.tree.keyspace,
         shard: context.tree.shard),
-      options: context.options)
+      options: context.options, replacement: replacement)
   }
 
-  private mutating func finishTable(before next: [UInt8]?) throws(StoreError) {
+  private mutating func finishTable(before next: [UInt8]?, isLast: Bool) throws(StoreError) {
     guard let writer else { return }
     let share =
       planted(.unclippedRangeTombstones)
       ? tombstones : tombstones.clipped(from: lowerBound, to: next)
     if !share.isEmpty { writer.addRangeTombstones(share) }
-    let summary = try writer.finish()
+    let summary = try writer.finish(isLast: isLast)
     tables.append(TableMetadata(fileNumber: writerNumber, summary: summary))
     lowerBound = next
     self.writer = nil
@@ -97,8 +113,12 @@ struct TableSink {
     let numbers = createdNumbers
     createdNumbers = []
     tables = []
+    let shard = context.tree.shard
+    // A file that stays, or that a power failure brings back, is a whole table of no state.
+    for number in numbers { context.gone?.add(number, shard: shard) }
     for number in numbers {
-      try context.fileSystem.removeFile(FileNames.table(shard: context.tree.shard, number))
+      try context.fileSystem.removeFile(FileNames.table(shard: shard, number))
+      context.gone?.wasRemoved(number, shard: shard)
     }
   }
 }

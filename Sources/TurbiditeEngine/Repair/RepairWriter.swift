@@ -187,7 +187,8 @@ struct RepairWriter {
     return TableSink(
       TableSinkContext(
         fileSystem: fileSystem, store: store, tree: tree, options: TableOptions(),
-        tableByteCount: tableByteCount, nextNumber: { numbers.take() }, rarePaths: .never),
+        tableByteCount: tableByteCount, nextNumber: { numbers.take() }, rarePaths: .never, gone: nil
+      ),
       tombstones: .none)
   }
 }

@@ -32,6 +32,8 @@ struct SalvagedTable {
   /// Damaged parts that hold no entries, and are made anew.
   private(set) var rebuilt: [RepairLoss] = []
   private(set) var tombstones = RangeTombstones.none
+  /// What the table says of others, if that can be read.
+  private(set) var replacement: TableReplacement?
   private(set) var entryCount: UInt64 = 0
   /// Entries that are lost; nil when the count is lost as well.
   private(set) var lostEntryCount: UInt64?
@@ -94,12 +96,14 @@ struct SalvagedTable {
       ?? probe.properties.map { TableSummary($0, byteCount: 0, footerChecksum: 0) }
     largest =
       probe.properties.map { Int($0.largestBlockByteCount) } ?? TableFormat.largestBlockByteCount
+    replacement = probe.properties?.replacement
     var ranges = probe.tombstones
     if let index = probe.index {
       try survey(file, index, &seen, progress)
     } else {
       let parts = try surveyWithoutIndex(file, known?.byteCount, &seen, progress)
       ranges = ranges ?? parts.tombstones
+      replacement = replacement ?? parts.properties?.replacement
       known =
         known ?? parts.properties.map { TableSummary($0, byteCount: 0, footerChecksum: 0) }
     }
@@ -279,10 +283,12 @@ struct SalvagedTable {
         // It is another part.
       }
     }
-    do throws(DecodingFailure) {
-      parts.properties = try TableProperties.decode(payload, mayExtend: false)
-    } catch {
-      // The filter, or the index without its place.
+    for features in [0, TableFormat.replacementFeature] where parts.properties == nil {
+      do throws(DecodingFailure) {
+        parts.properties = try TableProperties.decode(payload, optionalFeatures: features)
+      } catch {
+        // The filter, or the index without its place.
+      }
     }
   }
 

@@ -43,6 +43,8 @@ package struct StoreRepair {
     var tables: [TreeID: [SalvagedTable]] = [:]
     /// Those that the log lost.
     var sequences = SequenceSet()
+    /// What tables say of each other, should no manifest say it.
+    var replacements = ReplacementSurvey()
     /// Trees of whose tables something is lost.
     var damagedTrees: Set<TreeID> = []
   }
@@ -73,7 +75,8 @@ package struct StoreRepair {
     let files = try tableFiles()
     distrustTornManifest(files)
     if survey.store == nil { try findStore(files) }
-    let tables = try wantedTables(files)
+    var tables = try wantedTables(files)
+    if survey.state == nil { try leaveOutGone(&tables) }
     var log = try salvagedLog().forEachEntry(
       progress: { count throws(StoreError) in try advance(count) },
       { (_, _) throws(StoreError) in })
@@ -81,6 +84,7 @@ package struct StoreRepair {
       if let sequences = loss.sequences { survey.sequences.watch(sequences) }
     }
     for table in tables { try salvageTable(table) }
+    if survey.state == nil { leaveOutReplaced(files) }
     sortLayers()
     for index in log.files.indices { mendByTables(&log.files[index]) }
     report.files += log.files
@@ -348,6 +352,52 @@ package struct StoreRepair {
       }
     }
     self.report.files.append(report)
+  }
+
+  // MARK: - What counts without a manifest
+
+  /// Leaves out the tables that others call gone.
+  private mutating func leaveOutGone(_ tables: inout [WantedTable]) throws(StoreError) {
+    for table in tables {
+      do throws(StoreError) {
+        survey.replacements.note(
+          try TableReplacement.read(from: try fileSystem.openFile(table.path, .read)),
+          of: table.identity.fileNumber)
+      } catch {
+        guard error.loss(of: table.path) != nil else { throw error }
+      }
+    }
+    let gone = survey.replacements.gone
+    for table in tables {
+      guard let teller = gone[table.identity.fileNumber] else { continue }
+      report.files.append(
+        RepairedFile(
+          path: table.path, fate: .unused, note: "table \(teller) says that it is replaced"))
+    }
+    tables.removeAll { gone[$0.identity.fileNumber] != nil }
+  }
+
+  /// Leaves out the tables that groups of others replace, as far as these are intact.
+  private mutating func leaveOutReplaced(_ files: [TableFile]) {
+    let tables = survey.tables.values.joined()
+    for table in tables { survey.replacements.note(table.replacement, of: table.fileNumber) }
+    var verdicts = survey.replacements.verdicts(
+      intact: Set(tables.filter { $0.losses.isEmpty }.map(\.fileNumber)),
+      present: Set(files.map(\.number)).union(files.compactMap(\.header?.fileNumber)))
+    // Those of which only a search through the file told what they say.
+    for (number, teller) in survey.replacements.gone {
+      verdicts[number] = ReplacementSurvey.Verdict(reason: .replaced, by: teller)
+    }
+    for table in tables {
+      guard let verdict = verdicts[table.fileNumber] else { continue }
+      if verdict.reason == .doubtful { report.withheldEntryCount += table.entryCount }
+      for index in report.files.indices where report.files[index].path == table.path {
+        report.files[index] = RepairedFile(path: table.path, fate: .unused, note: verdict.note)
+      }
+    }
+    for tree in survey.tables.keys {
+      survey.tables[tree]?.removeAll { verdicts[$0.fileNumber] != nil }
+    }
   }
 
   /// Puts the newest layer of each tree first: by the manifest's levels, or else by what is newest

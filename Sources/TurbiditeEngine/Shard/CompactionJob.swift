@@ -80,7 +80,8 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     self.filter = filter
     sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
-      tombstones: filter.survivingTombstones())
+      tombstones: filter.survivingTombstones(),
+      replacing: (plan.inputs + plan.outputInputs).map(\.fileNumber))
     let merge = MergingCursor(sources)
     cursor = merge
     try merge.seekToFirst()

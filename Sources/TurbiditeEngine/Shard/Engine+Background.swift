@@ -17,7 +17,7 @@ extension Engine {
         blockByteCount: options.blockByteCount, compresses: options.compresses,
         filterBitsPerKey: options.filterBitsPerKey),
       tableByteCount: tableByteCount,
-      nextNumber: { manifest.nextNumber() }, rarePaths: environment.rarePaths)
+      nextNumber: { manifest.nextNumber() }, rarePaths: environment.rarePaths, gone: tables.gone)
   }
 
   /// Handles for new tables, newest first.

@@ -229,6 +229,7 @@ private struct Opener {
           try engine.replaceManifest(&held)
         }
       }
+      noteOrphans(files, engine)
       if let recovery {
         try usingReserve { () throws(StoreError) in
           try writer.rewriteTail(of: log, with: recovery)
@@ -299,6 +300,20 @@ private struct Opener {
       keyspaces: keyspaces,
       lastSequence: planted(.reuseSequenceNumbers)
         ? state.lastSequence : max(state.lastSequence, recovered.lastSequence))
+  }
+
+  /// Lets every table that is written from now on say that tables which nothing refers to are none
+  /// of the store's: they may outlive it, and a repair without a manifest may meet them.
+  private func noteOrphans(_ files: FileInventory, _ engine: Engine) {
+    var live: Set<UInt64> = []
+    for tree in engine.allTrees {
+      for table in tree.version.levels.joined() { live.insert(table.metadata.fileNumber) }
+    }
+    for (path, _) in files.tablesAndSegments {
+      guard case .table(let shard, let number) = FileNames.kind(of: path), !live.contains(number)
+      else { continue }
+      engine.tables.gone.add(number, shard: shard)
+    }
   }
 
   /// Removes files of ours that nothing refers to.

@@ -53,6 +53,9 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
           kept.append(file)
         } else {
           try engine.environment.fileSystem.removeFile(file.path)
+          if case .table(let shard, let number) = FileNames.kind(of: file.path) {
+            engine.tables.gone.wasRemoved(number, shard: shard)
+          }
         }
       } catch {
         // One file that cannot be removed keeps no other; it is tried again.

@@ -81,7 +81,10 @@ final class TableHandle: Sendable {
   func takeUse() -> Bool { wasUsed.exchange(false, ordering: .relaxed) }
 
   /// Says that the store consists without this table from edit `edit` on.
-  func markObsolete(since edit: UInt64) { obsoleteSince.store(edit, ordering: .releasing) }
+  func markObsolete(since edit: UInt64) {
+    tables.gone.add(metadata.fileNumber, shard: tree.shard)
+    obsoleteSince.store(edit, ordering: .releasing)
+  }
 }
 
 /// A file that no version refers to any more.
@@ -110,6 +113,7 @@ final class TableCache: Sendable {
   let fileSystem: any FileSystem
   let store: StoreID
   let budget: MemoryBudget
+  let gone = GoneTables()
   private let maximumOpenCount: Int
   private let rarePaths: RarePaths
   private let state = Mutex(State())

@@ -37,6 +37,9 @@ enum TableFormat {
   /// refused.
   static let knownFeatures: UInt32 = 0
 
+  /// The optional feature of a table whose properties say which tables it replaces.
+  static let replacementFeature: UInt32 = 1
+
   /// The longest key of a table: the user's 64 KiB and room for what the engine puts before it.
   ///
   /// A longer one is a caller's mistake when written, and damage when read.

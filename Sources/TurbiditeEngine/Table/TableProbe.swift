@@ -66,9 +66,9 @@ struct TableProbe {
     }
     try note(footer.index) { () throws(StoreError) in index = try part.index(footer) }
     // A header that cannot be read may announce what these hold beyond what is known.
-    let mayExtend = header?.optionalFeatures != 0
+    let optionalFeatures = header?.optionalFeatures
     try note(footer.properties) { () throws(StoreError) in
-      properties = try part.properties(footer, mayExtend: mayExtend)
+      properties = try part.properties(footer, optionalFeatures: optionalFeatures)
     }
     (self.filter, self.tombstones) = (filter, tombstones)
     (self.index, self.properties) = (index, properties)

@@ -26,6 +26,8 @@ struct TableProperties: Sendable, Hashable {
   /// Over entries and range tombstones.
   var smallestKey: [UInt8] = []
   var largestKey: [UInt8] = []
+  /// Nil in a table that says nothing of others: of a flush, as a rule.
+  var replacement: TableReplacement?
 
   /// The properties block's payload.
   func payload() -> [UInt8] {
@@ -39,14 +41,16 @@ struct TableProperties: Sendable, Hashable {
     payload.append(largestIsExclusive ? 1 : 0)
     payload.append(lengthPrefixed: smallestKey)
     payload.append(lengthPrefixed: largestKey)
+    replacement?.append(to: &payload)
     return payload
   }
 
   /// Decodes a payload.
   ///
-  /// `mayExtend` says that features unknown here may have added fields.
+  /// - Parameter optionalFeatures: those of the header, which say what follows; nil when it cannot
+  ///   be read: then whatever follows is passed over.
   static func decode(
-    _ payload: ByteView, mayExtend: Bool
+    _ payload: ByteView, optionalFeatures: UInt32?
   ) throws(DecodingFailure) -> TableProperties {
     var reader = ByteReader(payload)
     var properties = TableProperties()
@@ -64,6 +68,11 @@ struct TableProperties: Sendable, Hashable {
     properties.largestIsExclusive = flag == 1
     properties.smallestKey = try key(&reader)
     properties.largestKey = try key(&reader)
+    if let optionalFeatures, optionalFeatures & TableFormat.replacementFeature != 0 {
+      properties.replacement = try TableReplacement.decode(&reader)
+    }
+    // Features unknown here may have added fields.
+    let mayExtend = optionalFeatures.map { $0 & ~TableFormat.replacementFeature != 0 } ?? true
     guard reader.isAtEnd || mayExtend else {
       throw .invalid("bytes after the last property", at: reader.offset)
     }

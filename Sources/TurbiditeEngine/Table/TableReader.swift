@@ -52,7 +52,7 @@ final class TableReader: Sendable {
         "the header's checksum is \(hexadecimal(headerChecksum)),"
           + " the footer says \(hexadecimal(footer.headerChecksum))")
     }
-    let parts = try TableParts(file, footer, seed, mayExtend: header.optionalFeatures != 0)
+    let parts = try TableParts(file, footer, seed, optionalFeatures: header.optionalFeatures)
     self.file = file
     self.identity = identity
     self.cache = cache
@@ -139,10 +139,10 @@ private struct TableParts {
   let properties: TableProperties
 
   init(
-    _ file: any File, _ footer: TableFooter, _ seed: ChecksumSeed, mayExtend: Bool
+    _ file: any File, _ footer: TableFooter, _ seed: ChecksumSeed, optionalFeatures: UInt32?
   ) throws(StoreError) {
     let part = PartReader(file: file, seed: seed)
-    properties = try part.properties(footer, mayExtend: mayExtend)
+    properties = try part.properties(footer, optionalFeatures: optionalFeatures)
     index = try part.index(footer)
     filter = try part.filter(footer)
     let (set, count) = try part.tombstones(footer)
@@ -181,11 +181,11 @@ struct PartReader {
   let seed: ChecksumSeed
 
   func properties(
-    _ footer: TableFooter, mayExtend: Bool
+    _ footer: TableFooter, optionalFeatures: UInt32?
   ) throws(StoreError) -> TableProperties {
     try read(footer.properties, "properties") { bytes throws(DecodingFailureOrMemory) in
       do throws(DecodingFailure) {
-        return try TableProperties.decode(bytes, mayExtend: mayExtend)
+        return try TableProperties.decode(bytes, optionalFeatures: optionalFeatures)
       } catch { throw .decoding(error) }
     }
   }

@@ -33,7 +33,13 @@ final class TableWriter {
   /// Writes a table into `file`, which must be empty.
   ///
   /// Nothing is written before the first block is full.
-  init(file: any File, identity: TableIdentity, options: TableOptions) {
+  ///
+  /// - Parameter replacement: what the table says of others; whether it is the last of its group is
+  ///   told to ``finish(isLast:)``.
+  init(
+    file: any File, identity: TableIdentity, options: TableOptions,
+    replacement: TableReplacement? = nil
+  ) {
     precondition(options.blockByteCount >= 1)
     precondition(options.blockByteCount <= TableFormat.largestBlockByteCount / 2)
     precondition(options.filterBitsPerKey >= 0)
@@ -44,6 +50,7 @@ final class TableWriter {
     output = BlockOutput(
       file: file, seed: ChecksumSeed(store: identity.store, fileNumber: identity.fileNumber))
     filter = FilterBuilder(bitsPerKey: options.filterBitsPerKey)
+    properties.replacement = replacement
   }
 
   /// The entries added so far.
@@ -107,7 +114,7 @@ final class TableWriter {
     if block.byteCountEstimate >= options.blockByteCount { unindexed = try writeBlock() }
   }
 
-  /// Adds the table's range tombstones: all of them, once, before ``finish()``.
+  /// Adds the table's range tombstones: all of them, once, before ``finish(isLast:)``.
   func addRangeTombstones(_ set: RangeTombstones) {
     precondition(!isFinished)
     precondition(tombstones.isEmpty, "range tombstones are added once")
@@ -118,8 +125,9 @@ final class TableWriter {
   ///
   /// When this returns, the file's bytes are durable; its name is when its directory is synced.
   ///
+  /// - Parameter isLast: the compaction writes no table after this one.
   /// - Precondition: at least one entry or range tombstone was added.
-  func finish() throws(StoreError) -> TableSummary {
+  func finish(isLast: Bool = true) throws(StoreError) -> TableSummary {
     precondition(!isFinished)
     precondition(properties.entryCount > 0 || !tombstones.isEmpty, "a table holds something")
     isFinished = true
@@ -131,6 +139,7 @@ final class TableWriter {
       try begin()
     }
     properties.dataBlockCount = UInt64(index.count)
+    properties.replacement?.isLast = isLast
     coverTombstones()
     let filterHandle = try writePart(filter.payload(), "filter")
     let tombstoneHandle = try writePart(
@@ -153,7 +162,9 @@ final class TableWriter {
   }
 
   private func begin() throws(StoreError) {
-    let (bytes, checksum) = TableHeader(identity: identity).encoded()
+    var header = TableHeader(identity: identity)
+    if properties.replacement != nil { header.optionalFeatures = TableFormat.replacementFeature }
+    let (bytes, checksum) = header.encoded()
     headerChecksum = checksum
     try output.append(bytes)
   }

@@ -162,7 +162,7 @@ struct BlockTests {
             }
           }
         case 1: _ = try TombstoneBlock.decode(bytes)
-        default: _ = try TableProperties.decode(bytes, mayExtend: false)
+        default: _ = try TableProperties.decode(bytes, optionalFeatures: 0)
         }
       }
       try payloads[kind].withView { try decode($0) }
