@@ -31,7 +31,7 @@ struct ReadAhead {
     if let bytes, handle.offset >= start,
       handle.end <= start + UInt64(bytes.view.count)
     {
-      return try makeBlock(bytes, from: start, handle, reader)
+      return try makeBlock(bytes, from: start, number, reader)
     }
     switch step {
     case 1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
@@ -54,16 +54,17 @@ struct ReadAhead {
     let count = Int(reader.index.handle(last).end - start)
     let read = try readAvailable(reader.file, at: start, count: count)
     bytes = read
-    return try makeBlock(read, from: start, handle, reader)
+    return try makeBlock(read, from: start, number, reader)
   }
 
   /// A block out of bytes that were read from `start` on; they may end early, where the file does.
   private func makeBlock(
-    _ bytes: FileBytes, from start: UInt64, _ handle: BlockHandle, _ reader: TableReader
+    _ bytes: FileBytes, from start: UInt64, _ number: Int, _ reader: TableReader
   ) throws(StoreError) -> Block {
+    let handle = reader.index.handle(number)
     let skip = min(Int(handle.offset - start), bytes.view.count)
     let length = min(Int(handle.byteCount), bytes.view.count - skip)
     let part = FileBytes(owner: bytes.owner, view: bytes.view.slice(skip, length))
-    return try reader.makeBlock(part, handle)
+    return try reader.makeBlock(part, number)
   }
 }
