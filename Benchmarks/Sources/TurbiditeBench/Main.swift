@@ -14,6 +14,10 @@ private struct Bench: ParsableCommand {
     defaultSubcommand: Compare.self)
 
   static func main() {
+    if let first = CommandLine.arguments.dropFirst().first, ["-h", "--help"].contains(first) {
+      say(Compare.helpMessage())
+      return
+    }
     do {
       var command = try parseAsRoot()
       try command.run()

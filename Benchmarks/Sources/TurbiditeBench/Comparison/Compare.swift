@@ -9,6 +9,7 @@ struct Compare: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",
     abstract: "Runs the same workloads through every engine and prints the ratios.",
+    usage: "Tools/bench [<workload> ...] [<option> ...]",
     discussion: """
       Workloads: \(WorkloadGroup.allCases.flatMap(\.workloads).joined(separator: ", ")). A name \
       also stands for all that begin with it and a hyphen; without names, all are run.
@@ -78,6 +79,8 @@ struct Compare: ParsableCommand {
   }
 
   private func compare(_ selection: [String], _ machine: String) throws {
+    let disk = try diskLine()
+    say("disk: \(disk)")
     let total = Stopwatch()
     let kinds = try chosenEngines()
     var comparison = Comparison(outcomes: [], recordCount: recordCount)
@@ -98,16 +101,16 @@ struct Compare: ParsableCommand {
         }
       }
     }
-    if let json { try write(encoded(comparison.outcomes), toFile: json) }
+    let terms = RunTerms(
+      machine: machine, disk: disk, command: RunTerms.command, date: RunTerms.today,
+      recordCount: recordCount, roundCount: roundCount, minutes: total.seconds / 60)
+    if let json { try write(encoded(comparison.outcomes, terms), toFile: json) }
     let table = Table(comparison)
-    let conditions =
-      "\(recordCount) records, \(roundCount) rounds, \(rounded(total.seconds / 60)) minutes"
-    say("\(conditions); ratio of medians (least..greatest of a round); above 1, ours is better\n")
+    say(
+      "\(terms.summary); ratio of medians (least..greatest of a round); above 1, ours is better\n")
     say(table.text)
     if let report {
-      let page = ReportPage(
-        comparison: comparison, machine: machine, conditions: conditions, engines: kinds)
-      try page.write(into: report)
+      try ReportPage(comparison: comparison, terms: terms, engines: kinds).write(into: report)
     }
   }
 

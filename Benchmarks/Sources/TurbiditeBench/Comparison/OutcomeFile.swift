@@ -12,6 +12,12 @@ func encoded(_ outcomes: [Outcome]) throws -> String {
   return "[\n" + lines.joined(separator: ",\n") + "\n]\n"
 }
 
+/// With what a reader must know to repeat them.
+func encoded(_ outcomes: [Outcome], _ terms: RunTerms) throws -> String {
+  let head = String(decoding: try JSONEncoder().encode(terms), as: UTF8.self)
+  return "{\"run\": \(head),\n\"outcomes\": " + (try encoded(outcomes)) + "}\n"
+}
+
 func decodedOutcomes(fromFile path: String) throws -> [Outcome] {
   try JSONDecoder().decode([Outcome].self, from: Data(contents(ofFile: path).utf8))
 }

@@ -2,12 +2,9 @@
 //
 // Room:    Benchmarks.
 
-import Glibc
-
 struct ReportPage {
   var comparison: Comparison
-  var machine: String
-  var conditions: String
+  var terms: RunTerms
   var engines: [PeerKind]
 
   func write(into directory: String) throws {
@@ -19,9 +16,11 @@ struct ReportPage {
     """
     # Benchmarks
 
-    Written by `\(command)` on \(today): \(conditions).
+    Written by `\(terms.command)` on \(terms.date): \(terms.summary).
 
-    Machine: \(machine.replacing("Linux", with: "Linux kernel")).
+    - Machine: \(terms.machine).
+    - Disk: \(terms.disk).
+    - Engines: \(engines.map { "\($0.title) \($0.version())" }.joined(separator: ", ")).
 
     ![How many times as fast as each peer](benchmarks.svg)
 
@@ -66,18 +65,5 @@ struct ReportPage {
 
   private var promises: String {
     engines.map { "- \($0.title). \($0.promise)" }.joined(separator: "\n")
-  }
-
-  private var command: String {
-    (["Tools/bench"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
-  }
-
-  private var today: String {
-    var now = time(nil)
-    var parts = tm()
-    gmtime_r(&now, &parts)
-    var text = [CChar](repeating: 0, count: 16)
-    strftime(&text, text.count, "%Y-%m-%d", &parts)
-    return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }

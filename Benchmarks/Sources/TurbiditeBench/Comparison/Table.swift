@@ -21,7 +21,10 @@ struct Table {
   }
 
   private static func text(_ ratio: Ratio) -> String {
-    func short(_ number: Double) -> String { rounded(number, number < 10 ? 2 : 0) }
+    func short(_ number: Double) -> String {
+      if number < 0.01 { return "1/" + rounded(1 / number, 0) }
+      return rounded(number, number < 10 ? 2 : 0)
+    }
     return "\(short(ratio.median)) (\(short(ratio.least))..\(short(ratio.greatest)))"
   }
 

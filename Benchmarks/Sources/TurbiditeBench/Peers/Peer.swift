@@ -68,6 +68,8 @@ struct PeerKind: Sendable {
   /// What an unsynced write promises, for the page.
   var promise: String
   var aptPackage: String
+  /// The version that is linked.
+  var version: @Sendable () -> String
   /// Nil when its package was missing when this was built.
   var open: (@Sendable (_ directory: String, _ terms: PeerTerms) throws -> any Peer)?
 

@@ -6,19 +6,11 @@ extension Trial {
   func fillReadAndOverwrite() throws {
     let ledger = Ledger(shape: shape)
     let peer = try open("random")
-    let before = ResourceUse()
     let order = shuffledRanks(recordCount, seed: 8)
     try measure("fillrandom", userByteCount: shape.recordByteCount) { latencies in
       try put(order, into: peer, ledger, whole(recordCount), &latencies)
     }
     try read(peer, ledger, suffix: "")
-    if wants("space") {
-      try peer.flush()
-      settle()
-      try note(
-        "space", recordCount, Latencies(), before, ResourceUse(),
-        userByteCount: recordCount * shape.recordByteCount)
-    }
     if (["compact"] + Self.readNames.map { $0 + "-compacted" }).contains(where: wants) {
       try measure("compact") { _ in
         try peer.compact()

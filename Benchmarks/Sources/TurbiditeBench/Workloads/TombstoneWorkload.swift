@@ -1,4 +1,4 @@
-// TombstoneWorkload — a seek that must pass over what was deleted, beside one that need not.
+// TombstoneWorkload — what a store takes at rest, and a seek that must pass over what was deleted.
 //
 // Room:    Benchmarks.
 
@@ -8,9 +8,13 @@ extension Trial {
     let peer = try open("tombstones")
     var unused = Latencies()
     let order = shuffledRanks(recordCount, seed: 14)
-    _ = try putBatches(order, into: peer, ledger, &unused)
+    let before = ResourceUse()
+    _ = try put(order, into: peer, ledger, whole(recordCount), &unused)
     try peer.flush()
     settle()
+    try note(
+      "space", recordCount, Latencies(), before, ResourceUse(),
+      userByteCount: recordCount * shape.recordByteCount)
     try seekFirst("seek-front", peer, ledger)
     let deletedCount = min(100_000, recordCount / 2)
     _ = try delete(

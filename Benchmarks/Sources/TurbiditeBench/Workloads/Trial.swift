@@ -88,7 +88,8 @@ final class Trial {
   ) throws {
     var latencies = Latencies()
     try ResourceUse.resetPeak()
-    let before = ResourceUse()
+    var before = ResourceUse()
+    before.wall = nanoseconds()
     let operations = try body(&latencies)
     let after = ResourceUse()
     try note(

@@ -10,11 +10,11 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .sequential: ["fillseq"]
     case .batches: ["fillbatch-sequential", "fillbatch-random"]
     case .random:
-      ["fillrandom", "space", "compact"] + Trial.readNames
+      ["fillrandom", "compact"] + Trial.readNames
         + Trial.readNames.map { $0 + "-compacted" }
         + ["readwhilewriting", "readwhilewriting-writer", "overwrite", "deleterandom"]
     case .synced: ["fillsync-1", "fillsync-8", "fillsync-16", "fillsync-tasks"]
-    case .tombstones: ["seek-front", "seek-deleted"]
+    case .tombstones: ["space", "seek-front", "seek-deleted"]
     case .ycsb: ["ycsb-load"] + ["a", "b", "c", "d", "e", "f"].map { "ycsb-" + $0 }
     case .reopening: ["reopen-clean", "reopen-log"]
     }
