@@ -39,6 +39,9 @@ struct Compare: ParsableCommand {
   @Option(help: "Writes every round's results to this file.")
   var json: String?
 
+  @Option(help: "Runs nothing, and shows what --json has written to this file.")
+  var from: String?
+
   @Option(help: "Writes benchmarks.md and benchmarks.svg into this directory.")
   var report: String?
 
@@ -65,6 +68,11 @@ struct Compare: ParsableCommand {
     #if DEBUG
     complain("turbidite-bench: this is a debug build; its figures mean nothing")
     #endif
+    if let from {
+      let kept = try OutcomeFile(path: from)
+      try show(Comparison(outcomes: kept.outcomes, recordCount: kept.run.recordCount), kept.run)
+      return
+    }
     let machine = machineLine()
     say("machine: \(machine)")
     let alone = AloneWorkload.all.map(\.name).filter(workloads.contains)
@@ -104,30 +112,42 @@ struct Compare: ParsableCommand {
     let terms = RunTerms(
       machine: machine, disk: disk, command: RunTerms.command, date: RunTerms.today,
       recordCount: recordCount, roundCount: roundCount, minutes: total.seconds / 60)
-    if let json { try write(encoded(comparison.outcomes, terms), toFile: json) }
-    let table = Table(comparison)
+    if let json {
+      try OutcomeFile(run: terms, outcomes: comparison.outcomes).write(to: json)
+    }
+    try show(comparison, terms)
+  }
+
+  private func show(_ comparison: Comparison, _ terms: RunTerms) throws {
     say(
       "\(terms.summary); ratio of medians (least..greatest of a round); above 1, ours is better\n")
-    say(table.text)
+    say(Table(comparison).text)
     if let report {
-      try ReportPage(comparison: comparison, terms: terms, engines: kinds).write(into: report)
+      let measured = PeerKind.all.filter { kind in
+        comparison.outcomes.contains { $0.engine == kind.name }
+      }
+      try ReportPage(comparison: comparison, terms: terms, engines: measured).write(into: report)
     }
   }
 
   private func chosenEngines() throws -> [PeerKind] {
     let names = engines?.split(separator: ",").map(String.init)
     let kinds = try names?.map(PeerKind.named) ?? PeerKind.all
-    return kinds.filter { kind in
+    let present = kinds.filter { kind in
       if kind.open != nil { return true }
       complain("\(kind.name): skipped, because \(kind.aptPackage) was not there to build with")
       return false
     }
+    if present.isEmpty { throw Stop("none of these engines is in this build") }
+    return present
   }
 
   private func runTrial(
     _ group: WorkloadGroup, _ kind: PeerKind, _ settings: TrialSettings
   ) throws -> [Outcome] {
-    try withDirectory { directory in
+    // The next must not wait for what this one has left to be written: it is removed first.
+    defer { sync() }
+    return try withDirectory { directory in
       let output = directory + "/outcomes.json"
       var arguments = [
         "/proc/self/exe", "trial", group.rawValue, "--engine", kind.name,
@@ -140,7 +160,6 @@ struct Compare: ParsableCommand {
       guard status == 0 else {
         throw Stop("\(kind.name), \(group.rawValue): the trial ended with status \(status)")
       }
-      defer { sync() }
       return try decodedOutcomes(fromFile: output)
     }
   }

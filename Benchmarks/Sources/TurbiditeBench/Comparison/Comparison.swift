@@ -38,12 +38,14 @@ struct Comparison {
 
   private func values(_ engine: String, _ workload: String, _ quantity: Quantity) -> [Int: Double] {
     var values: [Int: [Double]] = [:]
-    for outcome in outcomes where outcome.engine == engine && outcome.workload == workload {
+    let isHighest = workload == Row.anyWorkload
+    for outcome in outcomes
+    where outcome.engine == engine && (isHighest || outcome.workload == workload) {
       if let value = quantity.value(of: outcome) {
         values[outcome.round, default: []].append(value)
       }
     }
-    return values.mapValues(median)
+    return values.mapValues { isHighest ? $0.max() ?? .nan : median($0) }
   }
 
   private func result(_ row: Row) -> RowResult? {

@@ -45,9 +45,10 @@ struct ReportPage {
       off. "Compacted" is after a full compaction; LMDB has none, so its file is rewritten by a
       compacting copy.
     - Write amplification is `write_bytes` of `/proc/self/io` over the bytes of keys and values, after
-      a flush and once background work rests; so are the bytes on disk.
+      a flush and once background work rests; so are the bytes on disk. Ours count the file
+      `RESERVE`, which a store keeps for the day when the disk is full.
     - Latencies are per call: per batch where there are batches. Peak memory is `VmHWM`, set back
-      before each workload.
+      before each workload; some 20 MiB of it are the harness's.
     - Workloads other than fills end after some seconds if their operations take longer.
 
     ## What an unsynced write promises
@@ -59,6 +60,13 @@ struct ReportPage {
     In fillsync every engine waits for the disk (LMDB without its `NOSYNC`), and the promises are the
     same. The row of 1,000 tasks uses our asynchronous verbs; the peers have none, and 16 threads
     stand for their best.
+
+    ## Every workload
+
+    Medians of the rounds; the longest operation is that of all rounds. Processor seconds are those of
+    all threads of the process; "written" is what the workload caused to be written to the disk.
+
+    \(DetailTable(comparison).markdown)
 
     """
   }

@@ -11,11 +11,8 @@ extension Trial {
       try put(order, into: peer, ledger, whole(recordCount), &latencies)
     }
     try read(peer, ledger, suffix: "")
-    if (["compact"] + Self.readNames.map { $0 + "-compacted" }).contains(where: wants) {
-      try measure("compact") { _ in
-        try peer.compact()
-        return 1
-      }
+    if Self.readNames.contains(where: { wants($0 + "-compacted") }) {
+      try peer.compact()
       try read(peer, ledger, suffix: "-compacted")
     }
     try readWhileWriting(peer, ledger)
@@ -25,10 +22,17 @@ extension Trial {
   }
 
   private func change(_ peer: any Peer, _ ledger: Ledger) throws {
-    if wants("overwrite") {
+    if wants("overwrite") || wants("compact") {
       let order = shuffledRanks(recordCount, seed: 9)
       try measure("overwrite", userByteCount: shape.recordByteCount) { latencies in
-        try put(order, into: peer, ledger, extent(recordCount, quickSeconds: 5), &latencies)
+        try put(order, into: peer, ledger, whole(recordCount), &latencies)
+      }
+    }
+    // Here, because before the first reads have ended an engine may have compacted by itself.
+    if wants("compact") {
+      try measure("compact") { _ in
+        try peer.compact()
+        return 1
       }
     }
     if wants("deleterandom") {

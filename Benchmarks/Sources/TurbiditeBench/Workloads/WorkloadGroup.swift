@@ -10,9 +10,11 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .sequential: ["fillseq"]
     case .batches: ["fillbatch-sequential", "fillbatch-random"]
     case .random:
-      ["fillrandom", "compact"] + Trial.readNames
+      ["fillrandom"] + Trial.readNames
         + Trial.readNames.map { $0 + "-compacted" }
-        + ["readwhilewriting", "readwhilewriting-writer", "overwrite", "deleterandom"]
+        + [
+          "readwhilewriting", "readwhilewriting-writer", "overwrite", "compact", "deleterandom",
+        ]
     case .synced: ["fillsync-1", "fillsync-8", "fillsync-16", "fillsync-tasks"]
     case .tombstones: ["space", "seek-front", "seek-deleted"]
     case .ycsb: ["ycsb-load"] + ["a", "b", "c", "d", "e", "f"].map { "ycsb-" + $0 }
