@@ -158,7 +158,9 @@ struct Compare: ParsableCommand {
       for name in settings.selection { arguments += ["--select", name] }
       let status = try turbidite_bench.run(arguments)
       guard status == 0 else {
-        throw Stop("\(kind.name), \(group.rawValue): the trial ended with status \(status)")
+        let signal = status & 0x7f
+        let end = signal == 0 ? "status \(status >> 8 & 0xff)" : "signal \(signal)"
+        throw Stop("\(kind.name), \(group.rawValue): the trial ended with \(end)")
       }
       return try decodedOutcomes(fromFile: output)
     }

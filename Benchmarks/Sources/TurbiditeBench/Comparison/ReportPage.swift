@@ -48,7 +48,8 @@ struct ReportPage {
       a flush and once background work rests; so are the bytes on disk. Ours count the file
       `RESERVE`, which a store keeps for the day when the disk is full.
     - Latencies are per call: per batch where there are batches. Peak memory is `VmHWM`, set back
-      before each workload; some 20 MiB of it are the harness's.
+      before each workload; some 20 MiB of it are the harness's. LMDB and
+      LevelDB map their files into memory, and what the kernel keeps of them counts.
     - Workloads other than fills end after some seconds if their operations take longer.
 
     ## What an unsynced write promises

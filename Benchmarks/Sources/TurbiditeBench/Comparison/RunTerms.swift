@@ -18,8 +18,13 @@ struct RunTerms: Codable, Sendable {
     return "\(recordCount) records, \(rounds), \(rounded(minutes)) minutes"
   }
 
+  /// As typed, without where the raw results go.
   static var command: String {
-    (["Tools/bench"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    if let place = arguments.firstIndex(of: "--json") {
+      arguments.removeSubrange(place..<min(place + 2, arguments.count))
+    }
+    return (["Tools/bench"] + arguments).joined(separator: " ")
   }
 
   static var today: String {

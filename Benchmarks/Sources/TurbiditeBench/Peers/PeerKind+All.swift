@@ -42,7 +42,7 @@ extension PeerKind {
         `MDB_NOSYNC | MDB_NOMETASYNC`: a write survives a kill, but a power loss may leave the \
         whole database damaged, not only without its last writes. Less than ours. It has no \
         compression, no filter and no cache of its own: it uses the kernel's page cache, beyond \
-        the 256 MiB that the others keep to, and its peak of resident memory counts mapped pages.
+        the 256 MiB that the others keep to.
         """,
       aptPackage: "liblmdb-dev", version: { lmdbVersion },
       open: lmdb),

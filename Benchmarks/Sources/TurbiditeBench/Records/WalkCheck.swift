@@ -23,7 +23,11 @@ struct WalkCheck {
   /// Whether the walk may go on.
   @inline(__always)
   mutating func accept(_ key: Lent, _ value: Lent) -> Bool {
-    guard rank >= 0, rank < ledger.shape.capacity, ledger.shape.isKey(key, of: rank) else {
+    guard rank >= 0, rank < ledger.shape.capacity else {
+      failure = "a scan gave more than the \(count) records that are left"
+      return false
+    }
+    guard ledger.shape.isKey(key, of: rank) else {
       failure = "a scan gave another key than that of record \(rank), which comes next"
       return false
     }
