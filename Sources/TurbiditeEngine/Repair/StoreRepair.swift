@@ -482,7 +482,7 @@ package struct StoreRepair {
       snapshots: [],
       tombstones: planted(.repairIgnoresTombstones) ? .none : RangeTombstones.merged(sets),
       isBottommost: true)
-    try writer.write(tree, MergingCursor(sources), filter) { count throws(StoreError) in
+    try writer.write(tree, try MergingCursor(sources), filter) { count throws(StoreError) in
       try advance(count)
     }
     report.withheldEntryCount += withheld.count

@@ -10,7 +10,7 @@
 final class TableCursor: EntryCursor {
   private let reader: TableReader
   private let access: BlockAccess
-  private var readAhead = ReadAhead()
+  private var readAhead: ReadAhead?
   private var block: Block?
   private var number = 0
   private var entry = 0
@@ -19,6 +19,7 @@ final class TableCursor: EntryCursor {
     precondition(access != .cachedOnly, "a cursor may have to read")
     self.reader = reader
     self.access = access
+    if access != .point { readAhead = ReadAhead(access: access) }
   }
 
   override func seekToFirst() throws(StoreError) {
@@ -72,12 +73,8 @@ final class TableCursor: EntryCursor {
   private func load(_ wanted: Int) throws(StoreError) -> Block {
     if let block, number == wanted { return block }
     block = nil
-    var loaded: Block?
-    if access == .scan {
-      loaded = try readAhead.block(wanted, of: reader)
-    } else {
-      loaded = try reader.block(wanted, access)
-    }
+    var loaded = try readAhead?.block(wanted, of: reader)
+    if loaded == nil { loaded = try reader.block(wanted, access) }
     guard let loaded else { preconditionFailure("only a cached-only access finds no block") }
     block = loaded
     number = wanted

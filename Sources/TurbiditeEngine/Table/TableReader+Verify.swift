@@ -59,7 +59,7 @@ extension TableReader {
   /// What was counted so far, and where.
   private struct Tally {
     var counted = TableProperties()
-    var readAhead = ReadAhead()
+    var readAhead = ReadAhead(access: .sweep)
     var previousKey: KeyArena
     var largestBlockByteCount = 0
 
@@ -101,7 +101,7 @@ extension TableReader {
   ) throws(StoreError) -> Block {
     do throws(StoreError) { return try readAhead.block(number, of: self) } catch {
       guard case .io = error else { throw error }
-      readAhead = ReadAhead()
+      readAhead = ReadAhead(access: .sweep)
     }
     let handle = index.handle(number)
     return try makeBlock(

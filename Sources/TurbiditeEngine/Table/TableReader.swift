@@ -105,7 +105,7 @@ final class TableReader: Sendable {
 
   /// A cursor over all entries.
   ///
-  /// It holds this reader; `access` is `point` or `scan`.
+  /// It holds this reader; `access` is any but `cachedOnly`.
   func makeCursor(access: BlockAccess) throws(StoreError) -> EntryCursor {
     TableCursor(self, access: access)
   }
@@ -113,7 +113,7 @@ final class TableReader: Sendable {
   /// Data block `number`, from the cache or the file; nil when only the cache may be asked.
   func block(_ number: Int, _ access: BlockAccess) throws(StoreError) -> Block? {
     let handle = index.handle(number)
-    if let block = cache.lookup(identity.fileNumber, handle.offset, isScan: access == .scan) {
+    if let block = cache.lookup(identity.fileNumber, handle.offset, isScan: access != .point) {
       return block
     }
     if access == .cachedOnly { return nil }

@@ -79,7 +79,7 @@ struct BlockCacheTests {
     #expect(cache.counters.misses == 25)
   }
 
-  @Test("a point read fills the cache, a cached-only read never reads, a scan leaves it alone")
+  @Test("point reads fill the cache, cached-only ones never read, a sweep leaves it, a scan nearly")
   func accesses() throws {
     var model = TableModel()
     for number in 0..<5_000 {
@@ -98,9 +98,20 @@ struct BlockCacheTests {
       try reader.found(model.entries[70].key, at: 9, access: .cachedOnly)
     }
     #expect(readCount() == before)
-    #expect(try reader.makeCursor(access: .scan).all() == model.entries)
-    #expect(cache.byteCount == 0)
-    #expect(readCount() - before < reader.index.count / 3, "a scan reads several blocks at once")
+    for access in [BlockAccess.sweep, .scan] {
+      before = readCount()
+      #expect(cache.byteCount == 0)
+      #expect(try reader.makeCursor(access: access).all() == model.entries)
+      #expect(readCount() - before < reader.index.count / 3, "several blocks are read at once")
+    }
+    #expect(reader.index.count > 40)
+    for number in [0, 31, 32, reader.index.count - 1] {
+      let offset = reader.index.handle(number).offset
+      let isKept = cache.lookup(model.identity.fileNumber, offset) != nil
+      #expect(isKept == (number < 32), "a scan keeps its first blocks: \(number)")
+    }
+    cache.capacityByteCount = 0
+    cache.capacityByteCount = 1 << 22
     #expect(try reader.found(model.entries[70].key, at: 9) == model.entries[70])
     #expect(cache.byteCount > 0)
     before = readCount()
