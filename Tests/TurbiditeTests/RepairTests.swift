@@ -106,6 +106,38 @@ struct RepairTests {
     #expect(try Specimen.contents(of: target, in: "new").values.count == 60)
   }
 
+  @Test("a damaged table withholds no more than a missing one", arguments: ["gone", "cut", "flip"])
+  func boundsOfALoss(_ damage: String) throws {
+    let machine = SimulatedMachine(seed: 12)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    for number in 10..<30 { try store.blocking.put(Bytes("key\(number)"), "old") }
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    let old = Set(try machine.disk.list("shards/0000"))
+    try store.blocking.delete("key20")
+    try store.blocking.put("key21", "new")
+    try store.blocking.flush()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    for name in try disk.list("log") { try disk.remove("log/" + name) }
+    let newer = try disk.list("shards/0000").filter { !old.contains($0) }
+    let path = "shards/0000/" + (try #require(newer.first))
+    #expect(newer.count == 1)
+    var bytes = try #require(disk.contents(path))
+    bytes[TableFormat.headerByteCount + 3] ^= 1
+    switch damage {
+    case "gone": try disk.remove(path)
+    case "cut": try disk.setContents(path, [])
+    default: try disk.setContents(path, bytes)
+    }
+    let target = SimulatedDisk()
+    let result = try repair(disk, into: target)
+    #expect(!result.isComplete)
+    let saved = try Specimen.contents(of: target, in: "new").values
+    #expect(saved.count == 18, "\(result.withheldEntryCount) withheld; \(result.files)")
+  }
+
   @Test("every loss in a log is told, though another is told already")
   func severalLosses() throws {
     let machine = SimulatedMachine(seed: 6)

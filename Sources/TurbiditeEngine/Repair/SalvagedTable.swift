@@ -154,7 +154,11 @@ struct SalvagedTable {
       return
     }
     for loss in losses where loss.after != nil || loss.before != nil {
-      gaps.append(Gap(after: loss.after, before: loss.before, largestSequence: limit))
+      // What was lost lay within the table's bounds, whatever is known of its neighbours.
+      var (after, before) = (loss.after ?? [], loss.before)
+      if let smallest = known?.smallestKey, after.precedes(smallest) { after = smallest }
+      if let largest = known?.largestKey, before.map(largest.precedes) ?? true { before = largest }
+      gaps.append(Gap(after: after, before: before, largestSequence: limit))
     }
   }
 
