@@ -145,6 +145,11 @@ final class Client {
       try store.close()
       model.everythingIsDurable()
       try open()
+    case .readBeside:
+      let found = try StoreModel.Contents(of: try machine.open(options, mode: .readOnly))
+      if let objection = model.objection(toVisible: found) {
+        throw Violation(description: "to a reader beside the writer: \(objection)")
+      }
     case .kill: break
     }
   }

@@ -39,6 +39,7 @@ struct Unit {
 
 /// The store before anything happens to it.
 struct Specimen {
+  let isClosed: Bool
   let disk: SimulatedDisk
   let files: [String: [UInt8]]
   let units: [Unit]
@@ -79,14 +80,15 @@ struct Specimen {
       try store.blocking.delete(Self.key(3), durability: .synced)
       store.engine.abandon()
     }
-    try self.init(of: machine.disk)
+    try self.init(of: machine.disk, isClosed: isClosed)
   }
 
   private static func key(_ number: Int) -> Bytes {
     Bytes("key\(number < 10 ? "0" : "")\(number)")
   }
 
-  private init(of disk: SimulatedDisk) throws {
+  private init(of disk: SimulatedDisk, isClosed: Bool) throws {
+    self.isClosed = isClosed
     self.disk = disk
     var files: [String: [UInt8]] = [:]
     for path in try Self.paths(of: disk) { files[path] = disk.contents(path) }
