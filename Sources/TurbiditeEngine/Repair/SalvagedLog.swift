@@ -171,11 +171,13 @@ struct SalvagedLog {
       }
       var reached = max(end ?? 0, segment.header?.basePosition ?? 0)
       let report = try walk(reader, segment, &first, &reached, body)
-      // What is lost at its end has been told of as far as the file goes.
-      if report.losses.contains(where: { $0.offset + ($0.byteCount ?? 0) >= reader.byteCount }),
-        reader.header != nil
-      {
-        reached = max(reached, min(reader.position(of: reader.byteCount), segment.limit))
+      // What is lost in it has been told of as far as the file goes.
+      if reader.header != nil {
+        for loss in report.losses {
+          // What could not be read at all has no offset among the frames.
+          let lossEnd = max(Int(loss.offset + (loss.byteCount ?? 0)), LogSegmentHeader.byteCount)
+          reached = max(reached, min(reader.position(of: lossEnd), segment.limit))
+        }
       }
       end = reached
       previous = segment.number
