@@ -207,4 +207,64 @@ struct FailureTests {
     }
     #expect(doubts == 60)
   }
+
+  /// All but the zero that ends the edit of a compaction may have arrived, and the size that it
+  /// lacks comes with a later sector of the next edit: then it names tables that were thrown away.
+  @Test("an edit of the manifest that was refused is not found after a loss of power")
+  func refusedEditThenPowerLoss() throws {
+    var options = Workload.smallParts
+    options.shardCount = 1
+    for edits in 0..<12 {
+      let machine = SimulatedMachine(seed: 8)
+      let store = try machine.open(options)
+      for number in 0..<(edits + 2) {
+        // Each table overlaps the ones before, so that they are merged rather than moved.
+        try store.blocking.put(Client.key(0), "1")
+        try store.blocking.put(Client.key(number + 1), "1")
+        try store.blocking.flush()
+      }
+      let refusals = Mutex(0)
+      machine.disk.faultPlan = { operation, _ in
+        guard operation.path.hasPrefix("MANIFEST"), operation.systemName == "pwrite" else {
+          return nil
+        }
+        return refusals.withLock { count in
+          count += 1
+          return count == 1 ? .partialWrite(byteCount: 1 << 20, 5) : nil
+        }
+      }
+      #expect(throws: StoreError.self) { try store.blocking.compact() }
+      for number in 0..<2 {
+        let key = Bytes([UInt8](repeating: UInt8(number), count: 400))
+        try store.blocking.put(key, "1")
+      }
+      let copies = Mutex<[SimulatedDisk]>([])
+      machine.disk.faultPlan = { [unowned disk = machine.disk] operation, _ in
+        if operation.path.hasPrefix("MANIFEST"), operation.systemName == "fdatasync" {
+          let copy = disk.copy()
+          copies.withLock { $0.append(copy) }
+        }
+        return nil
+      }
+      try store.blocking.flush()
+      machine.disk.faultPlan = nil
+      for disk in copies.withLock({ $0 }) {
+        let orders = disk.crashSurvivors().compactMap { survivors -> Int? in
+          if case .only(let order) = survivors.content { order } else { nil }
+        }
+        let last = try #require(orders.max())
+        for lost in orders {
+          let survivors = Survivors(
+            names: .all, content: .allBut(lost), tear: .from(sector: 1, of: last))
+          let after = SimulatedMachine(seed: 9, disk: disk.crashed(.these(survivors)))
+          #expect(throws: Never.self, "\(edits) edits, \(survivors)") {
+            let found = try after.open(options)
+            for number in 0...(edits + 2) {
+              #expect(try found.blocking.get(Client.key(number)) == "1")
+            }
+          }
+        }
+      }
+    }
+  }
 }
