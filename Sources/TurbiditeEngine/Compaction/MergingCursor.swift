@@ -20,7 +20,7 @@ final class MergingCursor: EntryCursor {
   /// behind them the losers.
   ///
   /// In a buffer, because an array that a class holds is checked at each change for exclusive
-  /// access, and for being the only reference: a quarter of a scan's instructions.
+  /// access, and for being the only reference.
   private let columns: OwnedBuffer
   private var isForward = true
 

@@ -83,7 +83,7 @@ struct ObsoleteFile: Sendable {
 /// The place of a table's reader, which the table and the cache share.
 ///
 /// The cache cannot hold the handle itself, whose end it must not put off; and a weak reference to
-/// it would make every count of it a slow one (measured: a sixth of a get's instructions).
+/// it would send every count of its references down the runtime's slow path.
 private final class ReaderSlot: Sendable {
   private let reader = Mutex<TableReader?>(nil)
   private let wasUsed = Atomic<Bool>(false)
