@@ -199,8 +199,15 @@ private enum Seeds {
         let reader = try TableReader(
           file: file, identity: try TableReader.readIdentity(file).identity, expecting: nil,
           cache: BlockCache(capacityByteCount: 0))
-        if reader.index.count > 0, let block = try reader.block(0, .scan) {
-          inputs.append(block.payload.bytes())
+        if reader.index.count > 0 {
+          let handle = reader.index.handle(0)
+          let stored = try readAvailable(
+            file, at: handle.offset, count: Int(handle.byteCount))
+          inputs.append(
+            try openBlock(
+              stored, at: handle, seed: reader.seed,
+              largest: Int(reader.properties.largestBlockByteCount), in: file
+            ).payload.bytes())
         }
       }
     }

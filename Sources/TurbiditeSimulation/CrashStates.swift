@@ -85,7 +85,9 @@ extension DiskState {
     func sectorCount(_ order: Int) -> Int {
       files.values.lazy.map { $0.sectorCount(ofChange: order) }.max() ?? 0
     }
-    guard let last = orders.last(where: { sectorCount($0) > 0 }) else { return [] }
+    guard let last = orders.last(where: { sectorCount($0) > 0 }) else {
+      return [Survivors(names: .all, content: .all, showsStaleBytes: true)]
+    }
     return Self.spread(Array(0...sectorCount(last)), bounds.sectorCount).flatMap { sector in
       [
         Survivors(names: .all, content: .all, tear: .before(sector: sector, of: last)),

@@ -153,8 +153,12 @@ struct FileContent: Sendable {
           }
         }
       case .resize(let newByteCount):
+        let sizeBefore = cache.byteCount
         cache.resize(to: newByteCount)
         guard isKept else { continue }
+        if survivors.showsStaleBytes {
+          unwritten.formUnion(Self.sectors(from: max(sizeBefore, durable.byteCount), newByteCount))
+        }
         if newByteCount < result.byteCount { result.resize(to: newByteCount) }
         // The sector in which the file now ends is written whole.
         let start = newByteCount / Self.sectorByteCount * Self.sectorByteCount
@@ -176,6 +180,12 @@ struct FileContent: Sendable {
 
   private static func sectors(_ offset: Int, _ count: Int) -> ClosedRange<Int> {
     offset / sectorByteCount...(offset + count - 1) / sectorByteCount
+  }
+
+  /// The sectors that begin at `start` or behind it, and before `end`.
+  private static func sectors(from start: Int, _ end: Int) -> Range<Int> {
+    let first = (start + sectorByteCount - 1) / sectorByteCount
+    return first..<max(first, (end + sectorByteCount - 1) / sectorByteCount)
   }
 }
 

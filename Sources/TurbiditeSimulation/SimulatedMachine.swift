@@ -18,7 +18,8 @@ import TurbiditeSystem
 /// for survivors in machine.disk.crashSurvivors() {
 ///   let after = machine.crashed(.these(survivors))
 ///   let found = try after.open()
-///   precondition(try found.blocking.get("ledger/1") == "10")
+///   let value = try found.blocking.get("ledger/1")
+///   precondition(value == "10")
 /// }
 /// ```
 ///

@@ -4,8 +4,66 @@ import Turbidite
 
 @testable import TurbiditeCLI
 
+/// This user may not mount a small disk.
+private struct Unmounted: Error {}
+
+/// A file system in memory of so many MiB, gone with its owner.
+private final class SmallDisk {
+  let path: String
+
+  init(mebibytes: Int) throws {
+    path = NSTemporaryDirectory() + "/turbidite-disk-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    let mount = try runProgram(
+      "/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=\(mebibytes)m", "tmpfs", path])
+    guard mount.status == 0 else {
+      try FileManager.default.removeItem(atPath: path)
+      throw Unmounted()
+    }
+  }
+
+  deinit {
+    do {
+      _ = try runProgram("/usr/bin/env", ["umount", "-l", path])
+      try FileManager.default.removeItem(atPath: path)
+    } catch {
+      print("could not remove \(path): \(error)")
+    }
+  }
+
+  var freeByteCount: Int {
+    get throws {
+      let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
+      return (attributes[.systemFreeSize] as? Int) ?? 0
+    }
+  }
+
+  /// Takes room in small pieces until none, or so much, is left.
+  func occupy(allBut byteCount: Int, as name: String) throws {
+    let place = path + "/" + name
+    #expect(FileManager.default.createFile(atPath: place, contents: nil))
+    let file = try FileHandle(forWritingTo: URL(fileURLWithPath: place))
+    while try freeByteCount > byteCount {
+      do { try file.write(contentsOf: Data(count: 4096)) } catch { return }
+    }
+  }
+
+  func remove(_ name: String) throws {
+    try FileManager.default.removeItem(atPath: path + "/" + name)
+  }
+}
+
+/// Whether this user may mount a small disk.
+private let mayMount: Bool = {
+  do { _ = try SmallDisk(mebibytes: 1) } catch { return false }
+  return true
+}()
+
 /// A store on a small real disk that fills up: root only, because it mounts one.
-@Suite("A full disk", .serialized)
+@Suite(
+  "A full disk", .serialized,
+  .enabled(
+    if: mayMount, "full disk: skipped, this user may not mount a small disk"))
 struct FullDiskProcessTests {
   private static let tool: String = {
     let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
@@ -16,53 +74,6 @@ struct FullDiskProcessTests {
     return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
   }()
 
-  /// A file system in memory of so many MiB, gone with its owner.
-  private final class SmallDisk {
-    let path: String
-
-    /// Nil where this user may not mount.
-    init?(mebibytes: Int) throws {
-      path = NSTemporaryDirectory() + "/turbidite-disk-" + UUID().uuidString
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-      let mount = try runProgram(
-        "/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=\(mebibytes)m", "tmpfs", path])
-      guard mount.status == 0 else {
-        try FileManager.default.removeItem(atPath: path)
-        return nil
-      }
-    }
-
-    deinit {
-      do {
-        _ = try runProgram("/usr/bin/env", ["umount", "-l", path])
-        try FileManager.default.removeItem(atPath: path)
-      } catch {
-        print("could not remove \(path): \(error)")
-      }
-    }
-
-    var freeByteCount: Int {
-      get throws {
-        let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
-        return (attributes[.systemFreeSize] as? Int) ?? 0
-      }
-    }
-
-    /// Takes room in small pieces until none, or so much, is left.
-    func occupy(allBut byteCount: Int, as name: String) throws {
-      let place = path + "/" + name
-      #expect(FileManager.default.createFile(atPath: place, contents: nil))
-      let file = try FileHandle(forWritingTo: URL(fileURLWithPath: place))
-      while try freeByteCount > byteCount {
-        do { try file.write(contentsOf: Data(count: 4096)) } catch { return }
-      }
-    }
-
-    func remove(_ name: String) throws {
-      try FileManager.default.removeItem(atPath: path + "/" + name)
-    }
-  }
-
   private static var options: Store.Options {
     var options = Store.Options(shardCount: 2)
     options.memtableByteCount = 256 << 10
@@ -70,12 +81,6 @@ struct FullDiskProcessTests {
     options.logByteCount = 2 << 20
     options.memoryBudgetByteCount = 4 << 20
     return options
-  }
-
-  private func disk(_ mebibytes: Int) throws -> SmallDisk? {
-    let disk = try SmallDisk(mebibytes: mebibytes)
-    if disk == nil { print("full disk: skipped, this user may not mount a small disk") }
-    return disk
   }
 
   /// A value that cannot be compressed.
@@ -122,7 +127,7 @@ struct FullDiskProcessTests {
 
   @Test("writes go on by themselves when a full disk has room again, and info tells both")
   func resumes() throws {
-    guard let disk = try disk(12) else { return }
+    let disk = try SmallDisk(mebibytes: 12)
     let path = disk.path + "/store"
     let store = try Store.Blocking.open(at: path, options: Self.options)
     try disk.occupy(allBut: 8 << 20, as: "other")
@@ -160,7 +165,7 @@ struct FullDiskProcessTests {
   @Test(
     "on a full disk deletions and a compaction make room by themselves", arguments: Way.allCases)
   func deletesTheWayOut(_ way: Way) throws {
-    guard let disk = try disk(12) else { return }
+    let disk = try SmallDisk(mebibytes: 12)
     let path = disk.path + "/store"
     let store = try Store.Blocking.open(at: path, options: Self.options)
     let number = try fill(store)
@@ -187,7 +192,7 @@ struct FullDiskProcessTests {
 
   @Test("a store on a full disk can be opened, and deletions make room")
   func opensOnFullDisk() throws {
-    guard let disk = try disk(12) else { return }
+    let disk = try SmallDisk(mebibytes: 12)
     let path = disk.path + "/store"
     do {
       let store = try Store.Blocking.open(at: path, options: Self.options)
@@ -222,7 +227,7 @@ struct FullDiskProcessTests {
 
   @Test("on a full disk deletions get through beside writers who are refused")
   func deletesBesideWriters() async throws {
-    guard let disk = try disk(8) else { return }
+    let disk = try SmallDisk(mebibytes: 8)
     let path = disk.path + "/store"
     let store = try Store.Blocking.open(at: path, options: Self.options)
     let number = try fill(store)

@@ -145,6 +145,16 @@ final class Client {
       try store.close()
       model.everythingIsDurable()
       try open()
+    case .readBeside:
+      let found = try StoreModel.Contents(of: try machine.open(options, mode: .readOnly))
+      // A sync that failed may have taken from the cache what no one had synced: the writer's own
+      // memory still shows it, no one else does.
+      let objection =
+        mayLoseCache
+        ? model.objection(to: found, powerFailed: true) : model.objection(toVisible: found)
+      if let objection {
+        throw Violation(description: "to a reader beside the writer: \(objection)")
+      }
     case .kill: break
     }
   }

@@ -32,7 +32,7 @@ struct ErrorFigures: Sendable {
 /// never be seen, what it leaves open may be there or not. Afterwards nothing fails any more: the
 /// store shows exactly what was acknowledged; let go, it has no file open; opened again it holds
 /// what was promised, takes writes, and deep verification finds neither damage nor a file that does
-/// not belong to it.
+/// not belong to it for good.
 struct ErrorSweep {
   static let faults: [Fault] =
     [5, 28, 4, 24, 12, 13, 30].map { .error($0) }
@@ -112,8 +112,13 @@ struct ErrorSweep {
     try client.look()
     try client.run(.reopen)
     client.abandon()
-    // A table that was being written when a life ended is left over, and the next life removes it:
-    // no number is used twice, so that a leak is a table left over by two lives.
+    try lookForLeaks(client)
+    return refusals
+  }
+
+  /// A file that was being written, or was to be removed, when a life ended is left over, and the next
+  /// life removes it: no number is used twice, so that a leak is a file left over by two lives.
+  private func lookForLeaks(_ client: Client) throws {
     var leftOver: Set<String> = []
     for life in 0..<3 {
       try client.open()
@@ -123,13 +128,13 @@ struct ErrorSweep {
       if let damage = findings.first(where: { $0.severity == .damage }) {
         throw Violation(description: "verification: \(damage)")
       }
-      let tables = Set(findings.map(\.file).filter { $0.hasSuffix(".tsst") })
-      if life > 0, let leak = tables.intersection(leftOver).first {
+      // Whatever its kind: a table, a segment, a manifest, or a file under a temporary name.
+      let strays = Set(findings.map(\.file))
+      if life > 0, let leak = strays.intersection(leftOver).min() {
         throw Violation(description: "\(leak) is never removed")
       }
-      leftOver = tables
+      leftOver = strays
     }
-    return refusals
   }
 
   private static func fits(_ fault: Fault, _ operation: FileOperation) -> Bool {

@@ -18,7 +18,9 @@ struct ErrorSweepTests {
     let passCount = environmentCount("TURBIDITE_SECONDS", default: 0) > 0 ? stride : 1
     let deadline = Deadline()
     let figures = Mutex(ErrorFigures())
+    var passes = 0
     for pass in 0..<passCount where pass == 0 || !deadline.isOver {
+      passes += 1
       DispatchQueue.concurrentPerform(iterations: Workload.all.count) { index in
         let workload = Workload.all[index]
         guard figures.withLock({ $0.violations.count < 8 }) else { return }
@@ -32,7 +34,7 @@ struct ErrorSweepTests {
       }
     }
     let total = figures.withLock { $0 }
-    print("errors: \(total.line)")
+    print("errors: \(passes) of \(stride) shares, \(total.line)")
     for violation in total.violations.prefix(8) { Issue.record("\(violation)") }
   }
 }

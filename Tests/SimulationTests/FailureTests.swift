@@ -1,5 +1,6 @@
 // FailureTests — what single failures must not lead to; each was once a bug.
 
+import Synchronization
 import Testing
 import Turbidite
 import TurbiditeSimulation
@@ -101,7 +102,9 @@ struct FailureTests {
   }
 
   /// Each of these lives led to a bug of docs/track-record.md.
-  @Test("seeds that once found something find nothing", arguments: [UInt64(34), 156, 461, 2837])
+  @Test(
+    "seeds that once found something find nothing",
+    arguments: [UInt64(34), 156, 461, 2837, 20_283_564])
   func seedsOfOldBugs(_ seed: UInt64) {
     let found = Simulation(seed: seed).run(callCount: 120)
     #expect(found.violations.isEmpty, "\(found.violations)")
@@ -126,6 +129,142 @@ struct FailureTests {
       let again = try machine.crashed(.processKill).open(Workload.smallParts)
       #expect(try again.blocking.get("kept") == "1")
       #expect(try again.blocking.get("refused") == nil, "\(byteCount) bytes arrived")
+    }
+  }
+
+  /// All of the frame but some of its padding had arrived, and padding is zeros: cut off in the
+  /// cache alone, the frame was still whole on the disk, also where the next one should have been.
+  @Test("a write that was refused is not found after a loss of power, whatever followed it")
+  func refusedWriteThenPowerLoss() throws {
+    for byteCount in 200..<208 {
+      let machine = SimulatedMachine(seed: 6)
+      let store = try machine.open(Workload.smallParts)
+      try store.blocking.put("kept", "1", durability: .synced)
+      func check(_ moment: String) throws {
+        for survivors in machine.disk.crashSurvivors() {
+          let found = try machine.crashed(.these(survivors)).open(Workload.smallParts)
+          #expect(try found.blocking.get("kept") == "1")
+          let refused = try found.blocking.get("refused")
+          #expect(refused == nil, "\(byteCount) bytes, \(moment), \(survivors)")
+        }
+      }
+      machine.disk.faultPlan = { operation, _ in
+        operation.systemName == "pwrite" ? .partialWrite(byteCount: 1 << 20, 28) : nil
+      }
+      let failure = #expect(throws: StoreError.self) {
+        try store.blocking.put("refused", Bytes([UInt8](repeating: 1, count: byteCount)))
+      }
+      #expect(failure?.outcome == .no)
+      machine.disk.faultPlan = nil
+      try check("refused")
+      try store.blocking.put("later", Bytes([UInt8](repeating: 1, count: byteCount + 50)))
+      try check("then another")
+    }
+  }
+
+  /// Also what is carried to the log's end: were its frame in doubt and the store not, the next
+  /// sync would vouch for bytes that the failed one had lost.
+  @Test(
+    "a frame that is in doubt, of whatever kind, ends writing",
+    arguments: ["ftruncate", "fdatasync"])
+  func doubtEndsWriting(_ cut: String) throws {
+    var options = Workload.smallParts
+    options.memtableByteCount = 32 << 10
+    var doubts = 0
+    for failing in 0..<60 {
+      let machine = SimulatedMachine(seed: 7)
+      let store = try machine.open(options)
+      try store.blocking.put("resting", "1", durability: .synced)
+      let state = Mutex((writes: 0, hasFailed: false))
+      machine.disk.faultPlan = { operation, _ in
+        guard operation.path.hasSuffix(".tlog") else { return nil }
+        return state.withLock { state in
+          if case .write(let offset, _) = operation.kind {
+            // The header of a segment is no frame: without it the segment is not there.
+            if offset == 0 { return nil }
+            state.writes += 1
+            guard state.writes == failing + 40 else { return nil }
+            state.hasFailed = true
+            return .partialWrite(byteCount: 1 << 20, 5)
+          }
+          return state.hasFailed && operation.systemName == cut ? .error(5) : nil
+        }
+      }
+      do throws(StoreError) {
+        for number in 0..<160 {
+          try store.blocking.put(
+            Client.key(0), Bytes([UInt8](repeating: UInt8(number), count: 700)))
+        }
+      } catch {
+        doubts += 1
+        #expect(error.outcome == .unknown, "write \(failing): \(error)")
+        machine.disk.faultPlan = nil
+        guard case .readOnly = store.health().state else {
+          Issue.record("write \(failing): \(store.health())")
+          continue
+        }
+      }
+    }
+    #expect(doubts == 60)
+  }
+
+  /// All but the zero that ends the edit of a compaction may have arrived, and the size that it
+  /// lacks comes with a later sector of the next edit: then it names tables that were thrown away.
+  @Test("an edit of the manifest that was refused is not found after a loss of power")
+  func refusedEditThenPowerLoss() throws {
+    var options = Workload.smallParts
+    options.shardCount = 1
+    for edits in 0..<12 {
+      let machine = SimulatedMachine(seed: 8)
+      let store = try machine.open(options)
+      for number in 0..<(edits + 2) {
+        // Each table overlaps the ones before, so that they are merged rather than moved.
+        try store.blocking.put(Client.key(0), "1")
+        try store.blocking.put(Client.key(number + 1), "1")
+        try store.blocking.flush()
+      }
+      let refusals = Mutex(0)
+      machine.disk.faultPlan = { operation, _ in
+        guard operation.path.hasPrefix("MANIFEST"), operation.systemName == "pwrite" else {
+          return nil
+        }
+        return refusals.withLock { count in
+          count += 1
+          return count == 1 ? .partialWrite(byteCount: 1 << 20, 5) : nil
+        }
+      }
+      #expect(throws: StoreError.self) { try store.blocking.compact() }
+      for number in 0..<2 {
+        let key = Bytes([UInt8](repeating: UInt8(number), count: 400))
+        try store.blocking.put(key, "1")
+      }
+      let copies = Mutex<[SimulatedDisk]>([])
+      machine.disk.faultPlan = { [unowned disk = machine.disk] operation, _ in
+        if operation.path.hasPrefix("MANIFEST"), operation.systemName == "fdatasync" {
+          let copy = disk.copy()
+          copies.withLock { $0.append(copy) }
+        }
+        return nil
+      }
+      try store.blocking.flush()
+      machine.disk.faultPlan = nil
+      for disk in copies.withLock({ $0 }) {
+        let orders = disk.crashSurvivors().compactMap { survivors -> Int? in
+          if case .only(let order) = survivors.content { order } else { nil }
+        }
+        let last = try #require(orders.max())
+        for lost in orders {
+          let survivors = Survivors(
+            names: .all, content: .allBut(lost), tear: .from(sector: 1, of: last))
+          let after = SimulatedMachine(seed: 9, disk: disk.crashed(.these(survivors)))
+          #expect(throws: Never.self, "\(edits) edits, \(survivors)") {
+            let found = try after.open(options)
+            for number in 0...(edits + 2) {
+              #expect(try found.blocking.get(Client.key(number)) == "1")
+            }
+          }
+        }
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 // SeedTests — many lives of a store, each from one number.
 
 import Dispatch
+import Foundation
 import Synchronization
 import Testing
 import TurbiditeSimulation
@@ -27,16 +28,57 @@ struct SeedTests {
     for violation in total.violations.prefix(5) { Issue.record("\(violation)") }
   }
 
+  private static func traces(_ seed: UInt64) -> [UInt64] {
+    let simulation = Simulation(seed: seed)
+    _ = simulation.run(callCount: 80)
+    return simulation.traces
+  }
+
   @Test("the same seed gives the same trace of disk operations, another seed another")
   func sameSeedSameTrace() {
-    func traces(_ seed: UInt64) -> [UInt64] {
-      let simulation = Simulation(seed: seed)
-      _ = simulation.run(callCount: 80)
-      return simulation.traces
-    }
     for seed in UInt64(1)...8 {
-      #expect(traces(seed) == traces(seed), "seed \(seed)")
-      #expect(traces(seed) != traces(seed + 100))
+      #expect(Self.traces(seed) == Self.traces(seed), "seed \(seed)")
+      #expect(Self.traces(seed) != Self.traces(seed + 100))
+    }
+  }
+
+  /// Where a child of `otherProcessSameTrace` is to write its traces.
+  private static let traceFile = ProcessInfo.processInfo.environment["TURBIDITE_TRACE_FILE"]
+
+  private static var manyTraces: String {
+    (UInt64(1)...8).map { "\($0): \(traces($0))\n" }.joined()
+  }
+
+  @Test("a child writes its traces", .enabled(if: traceFile != nil))
+  func writeTraces() throws {
+    let path = try #require(Self.traceFile)
+    try Self.manyTraces.write(toFile: path, atomically: false, encoding: .utf8)
+  }
+
+  /// In one process all hashing has one seed, and an order that follows from it looks firm.
+  @Test("the same seed gives the same trace in another process, whatever hashing begins with")
+  func otherProcessSameTrace() throws {
+    let own = Self.manyTraces
+    for isDeterministic in [true, false] {
+      let path = NSTemporaryDirectory() + "turbidite-traces-" + UUID().uuidString
+      defer { unlink(path) }
+      let child = Process()
+      child.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+      child.arguments = [
+        "--testing-library", "swift-testing", "--filter", "SeedTests/writeTraces",
+      ]
+      var variables = ProcessInfo.processInfo.environment
+      variables["TURBIDITE_TRACE_FILE"] = path
+      variables["SWIFT_DETERMINISTIC_HASHING"] = isDeterministic ? "1" : nil
+      child.environment = variables
+      child.standardOutput = FileHandle.nullDevice
+      // Its summary is not to be taken for ours.
+      child.standardError = FileHandle.nullDevice
+      try child.run()
+      child.waitUntilExit()
+      #expect(child.terminationStatus == 0)
+      let found = try String(contentsOfFile: path, encoding: .utf8)
+      #expect(found == own, "deterministic hashing: \(isDeterministic)")
     }
   }
 }

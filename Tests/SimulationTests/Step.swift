@@ -19,6 +19,8 @@ enum Step: Hashable, Sendable {
   case dropKeyspace(String)
   /// Closes the store and opens it.
   case reopen
+  /// Opens the store once more, for reading only, beside the writer, and reads all of it.
+  case readBeside
   /// Lets the store go as a killed process would, and opens it.
   case kill
 

@@ -115,6 +115,12 @@ struct Workload: Sendable {
       name: "kill with tables and log", options: smallParts,
       steps: [.batch(count: 20), .flush, .batch(count: 20), .kill, .compact, .put(3), .sync]),
     Workload(
+      name: "read beside the writer", options: smallParts,
+      steps: [
+        .batch(count: 12), .readBeside, .flush, .deleteRange(0, 30), .readBeside, .compact, .kill,
+        .put(1, synced: true), .readBeside,
+      ]),
+    Workload(
       name: "keyspaces", options: smallParts,
       steps: [
         .createKeyspace("one"), .putInKeyspace("one", 1), .put(1), .createKeyspace("two"),

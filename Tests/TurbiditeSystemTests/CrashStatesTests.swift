@@ -47,6 +47,25 @@ struct CrashStatesTests {
     #expect(ordered == [1024, 1536])
   }
 
+  @Test("room that was taken ahead shows zeros or old bytes until it is synced")
+  func preallocated() throws {
+    let (disk, file) = try diskWithFile()
+    try file.preallocate(through: 4096)
+    func tails() -> Set<[UInt8]> {
+      Set(states(disk).compactMap { $0.contents("a").map { Array($0[1024...]) } })
+    }
+    let zeros = [UInt8](repeating: 0, count: 3072)
+    #expect(tails() == [[], zeros, [UInt8](repeating: 0xDB, count: 3072)])
+
+    // What was written behind the durable end keeps its sector, and the others stay open.
+    try file.write([2], at: 1024)
+    let stale = tails().filter { $0.count == 3072 && $0[2048] == 0xDB }
+    #expect(Set(stale.map { [$0[0], $0[1], $0[512]] }) == [[2, 0, 0xDB], [0xDB, 0xDB, 0xDB]])
+
+    try file.sync()
+    #expect(tails() == [[2] + zeros.dropFirst()])
+  }
+
   @Test("a later append may survive an earlier one, in sectors of their own")
   func reorderedAppends() throws {
     let (disk, file) = try diskWithFile()

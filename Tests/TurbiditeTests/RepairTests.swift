@@ -62,6 +62,136 @@ struct RepairTests {
     }
   }
 
+  @Test("a store whose log is all that it has, and all of it, is whole")
+  func neverFlushed() throws {
+    let machine = SimulatedMachine(seed: 4)
+    let store = try machine.open()
+    for number in 0..<50 { try store.blocking.put(Bytes("key\(number)"), "value") }
+    try store.blocking.close()
+    let target = SimulatedDisk()
+    let result = try repair(machine.disk.copy(), into: target)
+    #expect(result.isComplete, "\(result.files)")
+    #expect(try Specimen.contents(of: target, in: "new").values.count == 50)
+  }
+
+  @Test(
+    "a directory that is gone, or a file that is a directory, is no reason to give up",
+    arguments: ["log", "table", "shard"])
+  func oddEntries(_ kind: String) throws {
+    let machine = SimulatedMachine(seed: 8)
+    let store = try machine.open(Store.Options(shardCount: 2))
+    for number in 0..<60 { try store.blocking.put(Bytes("key\(number)"), "value") }
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    let table = "shards/0000/" + (try #require(try disk.list("shards/0000").first))
+    var odd = table
+    switch kind {
+    case "log":
+      for name in try disk.list("log") { try disk.remove("log/" + name) }
+      try disk.removeDirectory("log")
+      odd = "log"
+    case "table":
+      try disk.remove(table)
+      try disk.createDirectory(table)
+    default:
+      for name in try disk.list("shards/0000") { try disk.remove("shards/0000/" + name) }
+      try disk.removeDirectory("shards/0000")
+    }
+    let target = SimulatedDisk()
+    let result = try repair(disk, into: target)
+    #expect(result.files.contains { $0.path == odd }, "\(result.files)")
+    // The log has what the tables lost, and the tables what the log lost.
+    #expect(try Specimen.contents(of: target, in: "new").values.count == 60)
+  }
+
+  @Test("a damaged table withholds no more than a missing one", arguments: ["gone", "cut", "flip"])
+  func boundsOfALoss(_ damage: String) throws {
+    let machine = SimulatedMachine(seed: 12)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    for number in 10..<30 { try store.blocking.put(Bytes("key\(number)"), "old") }
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    let old = Set(try machine.disk.list("shards/0000"))
+    try store.blocking.delete("key20")
+    try store.blocking.put("key21", "new")
+    try store.blocking.flush()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    for name in try disk.list("log") { try disk.remove("log/" + name) }
+    let newer = try disk.list("shards/0000").filter { !old.contains($0) }
+    let path = "shards/0000/" + (try #require(newer.first))
+    #expect(newer.count == 1)
+    var bytes = try #require(disk.contents(path))
+    bytes[TableFormat.headerByteCount + 3] ^= 1
+    switch damage {
+    case "gone": try disk.remove(path)
+    case "cut": try disk.setContents(path, [])
+    default: try disk.setContents(path, bytes)
+    }
+    let target = SimulatedDisk()
+    let result = try repair(disk, into: target)
+    #expect(!result.isComplete)
+    let saved = try Specimen.contents(of: target, in: "new").values
+    #expect(saved.count == 18, "\(result.withheldEntryCount) withheld; \(result.files)")
+  }
+
+  @Test("every loss in a log is told, though another is told already")
+  func severalLosses() throws {
+    let machine = SimulatedMachine(seed: 6)
+    var options = Store.Options(shardCount: 1)
+    options.logByteCount = 1 << 20
+    let store = try machine.open(options)
+    for number in 0..<40 { try store.blocking.put(Bytes("key\(1000 + number)"), "value") }
+    try store.blocking.sync()
+    for number in 40..<80 { try store.blocking.put(Bytes("key\(1000 + number)"), "value") }
+    try store.blocking.close()
+    let name = try #require(try machine.disk.list("log").first)
+    let whole = try #require(machine.disk.contents("log/" + name))
+    let frame = (whole.count - LogSegmentHeader.byteCount) / 81
+    for (flips, isCut) in [(true, false), (false, true), (true, true)] {
+      let disk = machine.disk.copy()
+      var bytes = whole
+      if flips { bytes[LogSegmentHeader.byteCount + 10 * frame + frame / 2] ^= 1 }
+      // Twenty bytes of a frame that is not the last stay: as many as a seal has.
+      if isCut { bytes.removeLast(bytes.count - LogSegmentHeader.byteCount - 50 * frame - 20) }
+      try disk.setContents("log/" + name, bytes)
+      let target = SimulatedDisk()
+      let result = try repair(disk, into: target)
+      let losses = result.files.flatMap(\.losses)
+      #expect(!result.isComplete)
+      #expect(losses.contains { $0.offset < 20 * frame && $0.offset > 0 } == flips, "\(losses)")
+      #expect(losses.contains { $0.offset == 0 || $0.offset > 40 * frame } == isCut, "\(losses)")
+    }
+  }
+
+  @Test("blocks are found without an index, though values look like the ends of blocks")
+  func misleadingValues() throws {
+    let machine = SimulatedMachine(seed: 5)
+    let random = SeededRandom(seed: 5)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    for number in 0..<200 {
+      var value: [UInt8] = []
+      for _ in 0..<250 { value.append(littleEndian: UInt32(random.below(1 << 24))) }
+      try store.blocking.put(Bytes("key\(1000 + number)"), Bytes(value))
+    }
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    for path in try disk.list("log") { try disk.remove("log/" + path) }
+    let table = try #require(try disk.list("shards/0000").first)
+    var bytes = try #require(disk.contents("shards/0000/" + table))
+    bytes[bytes.count - 60] ^= 1
+    try disk.setContents("shards/0000/" + table, bytes)
+    let target = SimulatedDisk()
+    let result = try repair(disk, into: target)
+    let saved = try Specimen.contents(of: target, in: "new").values
+    #expect(saved.count == 200, "\(result.files)")
+  }
+
   @Test("what a lost block may have deleted stays away, and is counted")
   func withheld() throws {
     let machine = SimulatedMachine(seed: 9)

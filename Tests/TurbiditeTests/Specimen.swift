@@ -39,6 +39,7 @@ struct Unit {
 
 /// The store before anything happens to it.
 struct Specimen {
+  let isClosed: Bool
   let disk: SimulatedDisk
   let files: [String: [UInt8]]
   let units: [Unit]
@@ -79,14 +80,15 @@ struct Specimen {
       try store.blocking.delete(Self.key(3), durability: .synced)
       store.engine.abandon()
     }
-    try self.init(of: machine.disk)
+    try self.init(of: machine.disk, isClosed: isClosed)
   }
 
   private static func key(_ number: Int) -> Bytes {
     Bytes("key\(number < 10 ? "0" : "")\(number)")
   }
 
-  private init(of disk: SimulatedDisk) throws {
+  private init(of disk: SimulatedDisk, isClosed: Bool) throws {
+    self.isClosed = isClosed
     self.disk = disk
     var files: [String: [UInt8]] = [:]
     for path in try Self.paths(of: disk) { files[path] = disk.contents(path) }
@@ -130,22 +132,16 @@ struct Specimen {
     let probe = try TableProbe(file, identity: nil, failure: nil)
     let (index, footer) = (try #require(probe.index), try #require(probe.footer))
     var units: [Unit] = []
-    var group = try EntryGroup()
     for number in 0..<index.count {
       let handle = index.handle(number)
       var versions: [Version] = []
       let block = try probe.block(number)
-      for restart in 0..<block.restartCount {
-        try group.decode(block, group: restart)
-        for place in 0..<group.count {
-          let entry = group[place]
-          versions.append(
-            Version(
-              start: PlacedKey(keyspace: keyspace, key: group.key(entry).bytes()),
-              sequence: entry.tag.sequence,
-              value: entry.tag.isDeletion
-                ? nil : block.payload.slice(entry.valueStart, entry.valueCount).bytes()))
-        }
+      for entry in 0..<block.count {
+        versions.append(
+          Version(
+            start: PlacedKey(keyspace: keyspace, key: block.key(entry).bytes()),
+            sequence: block.tag(entry).sequence,
+            value: block.tag(entry).isDeletion ? nil : block.value(entry).bytes()))
       }
       units.append(
         Unit(

@@ -35,16 +35,14 @@ public struct Snapshot: ~Copyable, Sendable {
   public func get(
     _ key: Bytes, in keyspace: Keyspace = .default
   ) throws(StoreError) -> Bytes? {
-    try key.withSpan { span throws(StoreError) in
-      let result = try pin.store.engine.withValue(
-        of: span, in: pin.store.state(of: keyspace), at: pin.sequence, mode: .blocking
-      ) { Bytes(copying: $0) }
-      switch consume result {
-      case .found(let value): return value
-      case .absent: return nil
-      case .wouldBlock: return nil
-      }
+    var value: Bytes?
+    let outcome = try key.withSpan { span throws(StoreError) in
+      try pin.store.engine.read(
+        span, in: pin.store.state(of: keyspace), at: pin.sequence, mode: .blocking
+      ) { value = Bytes(copying: $0) }
     }
+    assert(outcome != .wouldBlock, "a blocking read waits")
+    return value
   }
 
   /// The entries of `range` at the snapshot's moment, for synchronous code.

@@ -13,12 +13,12 @@ extension Store {
     _ key: Bytes, in keyspace: Keyspace = .default
   ) async throws(StoreError) -> Bytes? {
     let state = state(of: keyspace)
+    var value: Bytes?
     let quick = try key.withSpan { span throws(StoreError) in
-      try engine.withValue(of: span, in: state, at: nil, mode: .cachedOnly) { Bytes(copying: $0) }
+      try engine.read(span, in: state, at: nil, mode: .cachedOnly) { value = Bytes(copying: $0) }
     }
     switch quick {
-    case .found(let value): return value
-    case .absent: return nil
+    case .found, .absent: return value
     case .wouldBlock:
       return try await run { blocking throws(StoreError) in try blocking.get(key, in: keyspace) }
     }

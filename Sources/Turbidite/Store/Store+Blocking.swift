@@ -69,16 +69,23 @@ extension Store {
     ///
     /// The span is valid during the call. `body` may be called while a block is pinned in memory:
     /// it should be short.
+    @inlinable
     public func withValue<Value: ~Copyable>(
       forKey key: RawSpan, in keyspace: Keyspace = .default, _ body: (RawSpan) -> Value
     ) throws(StoreError) -> Value? {
-      let result = try engine.withValue(
-        of: key, in: store.state(of: keyspace), at: nil, mode: .blocking, body)
-      switch consume result {
-      case .found(let value): return value
-      case .absent: return nil
-      case .wouldBlock: return nil
-      }
+      var result: Value?
+      try read(key, in: keyspace) { result = body($0) }
+      return result
+    }
+
+    /// What ``withValue(forKey:in:_:)`` cannot do in the caller's module.
+    @usableFromInline
+    func read(
+      _ key: RawSpan, in keyspace: Keyspace, _ body: (RawSpan) -> Void
+    ) throws(StoreError) {
+      let outcome = try engine.read(
+        key, in: store.state(of: keyspace), at: nil, mode: .blocking, body)
+      assert(outcome != .wouldBlock, "a blocking read waits")
     }
 
     /// Whether `key` has a value.

@@ -136,8 +136,8 @@ enum PlantedBug: CaseIterable {
   case acceptShortRead
   /// A filter lacks a bit of each key, and calls present keys absent.
   case loseFilterProbe
-  /// A scan passes over the last entry of a group of a block.
-  case skipLastOfGroup
+  /// A scan passes over the last entry of a block.
+  case skipLastOfBlock
   /// A scan backward passes over a table.
   case skipTableBackward
   /// The block cache confuses blocks of different tables.

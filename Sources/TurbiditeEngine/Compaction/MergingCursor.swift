@@ -12,20 +12,23 @@
 /// Invariants:
 /// 1. Going forward, every valid source stands at or behind the current entry; going backward, at
 ///    or before it.
-/// 2. `losers[0]` is the index of the winning source; the other nodes hold the loser of their
+/// 2. `loser(0)` is the index of the winning source; the other nodes hold the loser of their
 ///    match.
 final class MergingCursor: EntryCursor {
   private let sources: [EntryCursor]
-  /// The first eight key bytes of each source's entry; most matches are decided by these alone.
-  private var prefixes: [UInt64]
-  private var losers: [Int]
+  /// For each source the first eight key bytes of its entry, which decide most matches alone;
+  /// behind them the losers.
+  ///
+  /// In a buffer, because an array that a class holds is checked at each change for exclusive
+  /// access, and for being the only reference.
+  private let columns: OwnedBuffer
   private var isForward = true
 
-  init(_ sources: [EntryCursor]) {
+  init(_ sources: [EntryCursor]) throws(StoreError) {
     precondition(!sources.isEmpty)
     self.sources = sources
-    prefixes = [UInt64](repeating: 0, count: sources.count)
-    losers = [Int](repeating: 0, count: sources.count)
+    columns = try OwnedBuffer.allocate(16 * sources.count, for: "a merge")
+    columns.clear()
   }
 
   override func seekToFirst() throws(StoreError) {
@@ -60,7 +63,7 @@ final class MergingCursor: EntryCursor {
     precondition(isValid)
     if !isForward { try turn(forward: true) }
     isValid = false
-    let winner = losers[0]
+    let winner = loser(0)
     let source = sources[winner]
     try source.next()
     replay(winner, source)
@@ -70,7 +73,7 @@ final class MergingCursor: EntryCursor {
     precondition(isValid)
     if isForward { try turn(forward: false) }
     isValid = false
-    let winner = losers[0]
+    let winner = loser(0)
     let source = sources[winner]
     try source.previous()
     replay(winner, source)
@@ -78,7 +81,7 @@ final class MergingCursor: EntryCursor {
 
   /// Moves every source but the current one to the other side of the current entry.
   private func turn(forward: Bool) throws(StoreError) {
-    let winner = losers[0]
+    let winner = loser(0)
     // The views die as sources move, unless their own source stays: the winner's does.
     let (key, tag) = (self.key, self.tag)
     for (index, source) in sources.enumerated() where index != winner {
@@ -90,10 +93,28 @@ final class MergingCursor: EntryCursor {
     }
     isForward = forward
     rebuild()
-    assert(losers[0] == winner || sources[losers[0]].tag == tag)
+    assert(loser(0) == winner || sources[loser(0)].tag == tag)
   }
 
   // MARK: - The tournament
+
+  @inline(__always)
+  private func prefix(_ index: Int) -> UInt64 { columns.view.load(8 &* index, as: UInt64.self) }
+
+  @inline(__always)
+  private func loser(_ node: Int) -> Int {
+    Int(columns.view.load(8 &* (sources.count &+ node), as: UInt64.self))
+  }
+
+  @inline(__always)
+  private func setLoser(_ node: Int, _ index: Int) {
+    columns.store(UInt64(index), at: 8 &* (sources.count &+ node))
+  }
+
+  @inline(__always)
+  private func notePrefix(_ index: Int, _ source: EntryCursor) {
+    if source.isValid { columns.store(source.key.prefix(), at: 8 &* index) }
+  }
 
   /// Whether source `one` comes before source `other` in the direction of travel.
   @inline(__always)
@@ -101,7 +122,8 @@ final class MergingCursor: EntryCursor {
     let (first, second) = (sources[one], sources[other])
     if !first.isValid { return false }
     if !second.isValid { return true }
-    if prefixes[one] != prefixes[other] { return (prefixes[one] < prefixes[other]) == isForward }
+    let (mine, theirs) = (prefix(one), prefix(other))
+    if mine != theirs { return (mine < theirs) == isForward }
     let order = compareInternal(first.key, first.tag, second.key, second.tag)
     if order != 0 { return (order < 0) == isForward }
     return (one < other) == isForward
@@ -109,9 +131,7 @@ final class MergingCursor: EntryCursor {
 
   private func rebuild() {
     let count = sources.count
-    for (index, source) in sources.enumerated() where source.isValid {
-      prefixes[index] = source.key.prefix()
-    }
+    for (index, source) in sources.enumerated() { notePrefix(index, source) }
     // Leaves are nodes count..<2*count; the winner of each inner node moves up.
     var winners = [Int](repeating: 0, count: 2 * count)
     for index in 0..<count { winners[count + index] = index }
@@ -119,29 +139,33 @@ final class MergingCursor: EntryCursor {
       let (left, right) = (winners[2 * node], winners[2 * node + 1])
       let leftWins = wins(left, over: right)
       winners[node] = leftWins ? left : right
-      losers[node] = leftWins ? right : left
+      setLoser(node, leftWins ? right : left)
     }
-    losers[0] = count == 1 ? 0 : winners[1]
+    setLoser(0, count == 1 ? 0 : winners[1])
     publish()
   }
 
   /// Plays the matches of one source again after it moved.
   @inline(__always)
   private func replay(_ index: Int, _ source: EntryCursor) {
-    if source.isValid { prefixes[index] = source.key.prefix() }
+    notePrefix(index, source)
     var winner = index
     var node = (index + sources.count) / 2
     while node > 0 {
-      if wins(losers[node], over: winner) { swap(&losers[node], &winner) }
+      let rival = loser(node)
+      if wins(rival, over: winner) {
+        setLoser(node, winner)
+        winner = rival
+      }
       node /= 2
     }
-    losers[0] = winner
+    setLoser(0, winner)
     publish()
   }
 
   @inline(__always)
   private func publish() {
-    let source = sources[losers[0]]
+    let source = sources[loser(0)]
     isValid = source.isValid
     guard isValid else { return }
     key = source.key

@@ -192,11 +192,13 @@ final class LogWriter: @unchecked Sendable {
       entryCount: entryCount, rawByteCount: rawByteCount, isCompressed: isCompressed,
       syncedPosition: synced)
     let end = leading.offset + UInt64(leading.scratch.count)
+    var wasBegun = false
     do throws(SystemError) {
       try allocate(file, through: end)
+      wasBegun = true
       try file.write(leading.scratch.span.rawBytes, at: leading.offset)
     } catch {
-      try cutAfterFailedWrite(file, error)
+      try cutAfterFailedWrite(file, error, wasBegun: wasBegun)
     }
     let byteCount = end - leading.offset
     leading.offset = end
@@ -236,15 +238,24 @@ final class LogWriter: @unchecked Sendable {
     return rotates
   }
 
-  /// Removes what a failed write may have left, so that the next frame follows the last good one.
+  /// Removes what a failed write may have left, durably, so that the next frame follows the last
+  /// good one and this one is never found.
+  ///
+  /// All of the frame but its padding may have arrived, and zeros stand where the padding should
+  /// be: it is whole then. A cut in the cache alone would not do. The system may have written the
+  /// frame to the disk before it, and a loss of power forget both the cut and what is written there
+  /// next.
+  ///
+  /// - Parameter wasBegun: some of the frame may be in the file; without, there is only room to
+  ///   give back, and a full disk that refuses one write after the other costs no syncs.
   private func cutAfterFailedWrite(
-    _ file: any File, _ failure: SystemError
+    _ file: any File, _ failure: SystemError, wasBegun: Bool
   ) throws(StoreError) -> Never {
     do throws(SystemError) {
       if !planted(.keepFailedFrame) { try file.truncate(to: leading.offset) }
       leading.allocatedByteCount = leading.offset
+      if wasBegun { try file.sync() }
     } catch {
-      // All but the frame's padding may be there: a recovery could find it whole.
       throw StoreError(sync: failure)
     }
     throw StoreError(failure)

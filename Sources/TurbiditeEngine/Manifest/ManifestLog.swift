@@ -260,9 +260,11 @@ final class ManifestLog {
       edit, editNumber: editNumber, isSnapshot: false, at: offset, seed: seed, chain: chain)
     isCertain = false
     do throws(StoreError) { try file.writeBytes(record.bytes, at: offset) } catch {
-      // Nothing of it was durable; once it is cut off nothing of it is there.
+      // All but a last byte that is zero may have reached the disk, and the next edit may bring the
+      // size that it lacks: only once the cut is durable nothing of it will be found.
       do throws(SystemError) {
         try file.truncate(to: offset)
+        try file.sync()
         isCertain = true
       } catch {
         throw StoreError(error)

@@ -98,7 +98,7 @@ struct RepairWriter {
         expecting: TableExpectation(
           byteCount: table.summary.byteCount, footerChecksum: table.summary.footerChecksum),
         cache: BlockCache(capacityByteCount: 0))
-      sources.append(try reader.makeCursor(access: .scan))
+      sources.append(try reader.makeCursor(access: .sweep))
     }
     return sources
   }

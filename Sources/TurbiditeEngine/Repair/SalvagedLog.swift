@@ -42,7 +42,11 @@ struct SalvagedLog {
     self.store = store
     self.floorPosition = floorPosition
     self.syncedPosition = syncedPosition
-    let numbers = try LogRecovery.segmentNumbers(fileSystem)
+    var numbers: [UInt64] = []
+    do throws(StoreError) { numbers = try LogRecovery.segmentNumbers(fileSystem) } catch {
+      guard let loss = error.loss(of: FileNames.logDirectory) else { throw error }
+      files.append(RepairedFile(path: FileNames.logDirectory, fate: .lost, losses: [loss]))
+    }
     for (path, number) in try Self.holders(of: numbers, in: fileSystem, store) {
       guard number >= floor else {
         files.append(RepairedFile(path: path, fate: .unused, note: "its entries are in tables"))
@@ -74,30 +78,16 @@ struct SalvagedLog {
         segments[index].followingSequence = segments[index + 1].firstSequence
       }
     }
-    noteMissing(floor)
-  }
-
-  /// Each segment names the one before it; the manifest names the first.
-  private mutating func noteMissing(_ floor: UInt64) {
-    var previous: UInt64?
-    for segment in segments {
-      let named = segment.header.map(\.previousNumber) ?? previous ?? 0
-      if let previous, named > previous { addMissing(named) }
-      if previous == nil, syncedPosition != nil, segment.number > floor, named >= floor {
-        addMissing(named)
-      }
-      previous = segment.number
+    // Without any segment the manifest alone tells that there was a log.
+    if segments.isEmpty, let durable = self.syncedPosition, durable > floorPosition {
+      files.append(Self.missing(FileNames.logSegment(floor)))
     }
-    if segments.isEmpty, let syncedPosition, syncedPosition > floorPosition { addMissing(floor) }
   }
 
-  private mutating func addMissing(_ number: UInt64) {
-    let path = FileNames.logSegment(number)
-    guard !files.contains(where: { $0.path == path }) else { return }
-    files.append(
-      RepairedFile(
-        path: path, fate: .lost,
-        losses: [RepairLoss(offset: 0, byteCount: nil, finding: "the segment is missing")]))
+  private static func missing(_ path: String) -> RepairedFile {
+    RepairedFile(
+      path: path, fate: .lost,
+      losses: [RepairLoss(offset: 0, byteCount: nil, finding: "the segment is missing")])
   }
 
   private mutating func note(durableUpTo position: UInt64?) {
@@ -137,11 +127,18 @@ struct SalvagedLog {
 
     var isWhole: Bool { files.allSatisfy { $0.fate == .whole || $0.fate == .unused } }
 
-    /// Frames of which not even the file is known are missing between two positions.
+    /// Frames between two positions are in no file.
     ///
-    /// A seal without its place, though, holds nothing; and one loss is not told twice.
-    fileprivate mutating func noteGap(from end: UInt64, to start: UInt64) {
-      guard start > end, start - end > LogFrame.headerByteCount, isWhole else { return }
+    /// Positions decide, not names: a segment may follow one that a recovery wrote anew and
+    /// removed. A seal without its place, though, holds nothing.
+    ///
+    /// - Parameter missing: the file that they were in, if something names it.
+    fileprivate mutating func noteGap(from end: UInt64, to start: UInt64, missing: String?) {
+      guard start > end, start - end > LogFrame.headerByteCount else { return }
+      if let missing {
+        guard !files.contains(where: { $0.path == missing }) else { return }
+        return files.append(SalvagedLog.missing(missing))
+      }
       files.append(
         RepairedFile(
           path: FileNames.logDirectory, fate: .lost,
@@ -160,17 +157,37 @@ struct SalvagedLog {
   ) throws(StoreError) -> Findings {
     var findings = Findings(files: files, completeFrom: nil)
     var first: UInt64?
-    var end: UInt64 = 0
+    // Up to here the frames are there, or their loss is told of; nil before the first that counts,
+    // where only a manifest knows what should be there.
+    var end: UInt64? = syncedPosition == nil ? nil : floorPosition
+    var previous: UInt64 = 0
     for segment in segments {
       let reader = try open(segment.path, segment.number)
-      if let base = segment.header?.basePosition, end > 0 {
-        findings.noteGap(from: max(end, floorPosition), to: base)
+      if let header = segment.header, let end {
+        let named = header.previousNumber > previous ? header.previousNumber : nil
+        findings.noteGap(
+          from: max(end, floorPosition), to: header.basePosition,
+          missing: named.map(FileNames.logSegment))
       }
-      findings.files.append(try walk(reader, segment, &first, &end, body))
+      var reached = max(end ?? 0, segment.header?.basePosition ?? 0)
+      let report = try walk(reader, segment, &first, &reached, body)
+      // What is lost in it has been told of as far as the file goes.
+      if reader.header != nil {
+        for loss in report.losses {
+          // What could not be read at all has no offset among the frames.
+          let lossEnd = max(Int(loss.offset + (loss.byteCount ?? 0)), LogSegmentHeader.byteCount)
+          reached = max(reached, min(reader.position(of: lossEnd), segment.limit))
+        }
+      }
+      end = reached
+      previous = segment.number
+      findings.files.append(report)
       try progress(UInt64(reader.byteCount))
     }
     if let syncedPosition {
-      findings.noteGap(from: max(end, floorPosition), to: syncedPosition)
+      if let end {
+        findings.noteGap(from: max(end, floorPosition), to: syncedPosition, missing: nil)
+      }
       if findings.isWhole { findings.completeFrom = first }
     }
     return findings

@@ -158,7 +158,11 @@ struct SalvagedTable {
       return
     }
     for loss in losses where loss.after != nil || loss.before != nil {
-      gaps.append(Gap(after: loss.after, before: loss.before, largestSequence: limit))
+      // What was lost lay within the table's bounds, whatever is known of its neighbours.
+      var (after, before) = (loss.after ?? [], loss.before)
+      if let smallest = known?.smallestKey, after.precedes(smallest) { after = smallest }
+      if let largest = known?.largestKey, before.map(largest.precedes) ?? true { before = largest }
+      gaps.append(Gap(after: after, before: before, largestSequence: limit))
     }
   }
 
@@ -176,7 +180,7 @@ struct SalvagedTable {
   func makeCursor(
     withholding isWithheld: @escaping (ByteView, Tag, _ isContinued: Bool) -> Bool
   ) throws(StoreError) -> EntryCursor {
-    try SalvageCursor(self, isWithheld)
+    SalvageCursor(self, isWithheld)
   }
 
   /// Whether newer versions of the key may have been in a lost block right before `block`.
@@ -189,7 +193,7 @@ struct SalvagedTable {
     guard let file else { preconditionFailure("a missing table has no blocks") }
     let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
     let opened = try openBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
-    return try Block(opened, path: path, offset: handle.offset)
+    return try Block(opened, BlockKey(0, handle.offset), path: path)
   }
 
   // MARK: - Survey
@@ -198,12 +202,11 @@ struct SalvagedTable {
     _ file: any File, _ index: TableIndex, _ seen: inout SequenceSet,
     _ progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
-    var group = try EntryGroup()
     var last: [UInt8] = []
     for number in 0..<index.count {
       let handle = index.handle(number)
       do throws(StoreError) {
-        let (first, end) = try check(handle, &group, after: last, &seen)
+        let (first, end) = try check(handle, after: last, &seen)
         // Versions of one key are parted by a separator that is the key itself.
         if number > 0, let loss = losses.last, loss.offset == index.handle(number - 1).offset,
           index.separatorKey(number - 1) == first
@@ -242,13 +245,12 @@ struct SalvagedTable {
     let buffer = try file.readBuffer(at: 0, count: Int(size))
     defer { withExtendedLifetime(buffer) {} }
     var parts = Parts()
-    var group = try EntryGroup()
     var end = UInt64(TableFormat.headerByteCount)
     var last: [UInt8] = []
     for handle in BlockSearch.blocks(in: buffer.view, seed: seed) {
       let hole = end..<handle.offset
       do throws(StoreError) {
-        let (first, final) = try check(handle, &group, after: last, &seen)
+        let (first, final) = try check(handle, after: last, &seen)
         if !hole.isEmpty {
           addHole(hole, after: last, before: first)
           continuedBlocks.insert(blocks.count)
@@ -305,31 +307,21 @@ struct SalvagedTable {
   ///
   /// - Returns: its first and its last key.
   private mutating func check(
-    _ handle: BlockHandle, _ group: inout EntryGroup, after last: [UInt8],
-    _ seen: inout SequenceSet
+    _ handle: BlockHandle, after last: [UInt8], _ seen: inout SequenceSet
   ) throws(StoreError) -> (first: [UInt8], last: [UInt8]) {
     let block = try open(handle)
-    var first: [UInt8]?
-    var end: [UInt8] = []
-    var (count, deletions, newest): (UInt64, UInt64, UInt64) = (0, 0, 0)
-    for number in 0..<block.restartCount {
-      try group.decode(block, group: number)
-      for position in 0..<group.count {
-        let tag = group[position].tag
-        newest = max(newest, tag.sequence)
-        seen.insert(tag.sequence)
-        if tag.isDeletion { deletions += 1 }
-        if first == nil { first = group.key(group[position]).bytes() }
-      }
-      count += UInt64(group.count)
-      if group.count > 0 { end = group.key(group[group.count - 1]).bytes() }
+    let first = block.key(0).bytes()
+    if first.precedes(last) {
+      throw .corrupt(Damage(file: path, offset: handle.offset, finding: "keys do not ascend"))
     }
-    guard let first else { throw block.corrupt("a block without entries", at: 0) }
-    if first.precedes(last) { throw block.corrupt("keys do not ascend", at: 0) }
-    entryCount += count
-    deletionCount += deletions
-    largestSequence = max(largestSequence, newest)
-    return (first, end)
+    for entry in 0..<block.count {
+      let tag = block.tag(entry)
+      largestSequence = max(largestSequence, tag.sequence)
+      seen.insert(tag.sequence)
+      if tag.isDeletion { deletionCount += 1 }
+    }
+    entryCount += UInt64(block.count)
+    return (first, block.key(block.count - 1).bytes())
   }
 }
 
@@ -337,23 +329,20 @@ struct SalvagedTable {
 private final class SalvageCursor: EntryCursor {
   private let table: SalvagedTable
   private let isWithheld: (ByteView, Tag, Bool) -> Bool
-  private var group: EntryGroup
   private var block: Block?
   private var blockIndex = 0
-  private var groupIndex = 0
   private var entryIndex = 0
 
   init(
     _ table: SalvagedTable, _ isWithheld: @escaping (ByteView, Tag, Bool) -> Bool
-  ) throws(StoreError) {
+  ) {
     self.table = table
     self.isWithheld = isWithheld
-    group = try EntryGroup()
   }
 
   override func seekToFirst() throws(StoreError) {
     isValid = false
-    (blockIndex, groupIndex, entryIndex) = (0, 0, 0)
+    (blockIndex, entryIndex) = (0, 0)
     block = nil
     try settle()
   }
@@ -367,33 +356,27 @@ private final class SalvageCursor: EntryCursor {
   private func settle() throws(StoreError) {
     isValid = false
     while blockIndex < table.blocks.count {
-      if block == nil {
-        let opened = try table.open(table.blocks[blockIndex])
-        try group.decode(opened, group: 0)
-        block = opened
-        (groupIndex, entryIndex) = (0, 0)
+      let block: Block
+      if let current = self.block {
+        block = current
+      } else {
+        block = try table.open(table.blocks[blockIndex])
+        self.block = block
+        entryIndex = 0
       }
-      guard let block else { return }
-      if entryIndex < group.count {
-        let entry = group[entryIndex]
-        key = group.key(entry)
-        tag = entry.tag
+      while entryIndex < block.count {
+        key = block.key(entryIndex)
+        tag = block.tag(entryIndex)
         if isWithheld(key, tag, table.mayContinue(blockIndex, key)) {
           entryIndex += 1
           continue
         }
-        value = block.payload.slice(entry.valueStart, entry.valueCount)
+        value = block.value(entryIndex)
         isValid = true
         return
       }
-      groupIndex += 1
-      if groupIndex < block.restartCount {
-        try group.decode(block, group: groupIndex)
-        entryIndex = 0
-      } else {
-        self.block = nil
-        blockIndex += 1
-      }
+      self.block = nil
+      blockIndex += 1
     }
   }
 }

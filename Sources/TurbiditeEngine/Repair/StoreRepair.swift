@@ -187,18 +187,27 @@ package struct StoreRepair {
     var summary: TableSummary?
   }
 
+  /// The names in a directory; one that is none, or cannot be read, is a loss like that of a file.
+  private mutating func list(_ directory: String) throws(StoreError) -> [String] {
+    do throws(StoreError) { return try fileSystem.listFiles(directory) } catch {
+      guard let loss = error.loss(of: directory) else { throw error }
+      report.files.append(RepairedFile(path: directory, fate: .lost, losses: [loss]))
+      return []
+    }
+  }
+
   /// Every file where a table would be.
   private mutating func tableFiles() throws(StoreError) -> [TableFile] {
     var found: [TableFile] = []
     var directoryCount = 0
     let shards =
       try fileSystem.listFiles("").contains(FileNames.shardsDirectory)
-      ? try fileSystem.listFiles(FileNames.shardsDirectory) : []
+      ? try list(FileNames.shardsDirectory) : []
     for directory in shards {
       // Without the manifest the directories tell how many shards there are.
       guard let shard = Int(directory), shard >= 0, shard < Limits.shardCount else { continue }
       directoryCount = max(directoryCount, shard + 1)
-      for file in try fileSystem.listFiles("\(FileNames.shardsDirectory)/\(directory)") {
+      for file in try list("\(FileNames.shardsDirectory)/\(directory)") {
         let path = "\(FileNames.shardsDirectory)/\(directory)/\(file)"
         guard case .table(let shard, let number) = FileNames.kind(of: path) else { continue }
         var header: TableIdentity?
@@ -432,7 +441,10 @@ package struct StoreRepair {
   private func totalBytes() throws(StoreError) -> UInt64 {
     var total: UInt64 = 0
     for path in try StoreFileList.paths(of: fileSystem) {
-      total += try fileSystem.openFile(path, .read).byteCount()
+      do throws(StoreError) { total += try fileSystem.openFile(path, .read).byteCount() } catch {
+        // What cannot be opened is told of when its turn comes; here it is only not counted.
+        guard error.loss(of: path) != nil else { throw error }
+      }
     }
     return total
   }
@@ -532,7 +544,7 @@ package struct StoreRepair {
       snapshots: [],
       tombstones: planted(.repairIgnoresTombstones) ? .none : RangeTombstones.merged(sets),
       isBottommost: true)
-    try writer.write(tree, MergingCursor(sources), filter) { count throws(StoreError) in
+    try writer.write(tree, try MergingCursor(sources), filter) { count throws(StoreError) in
       try advance(count)
     }
     report.withheldEntryCount += withheld.count
@@ -546,15 +558,16 @@ package struct StoreRepair {
 
 /// The files of a store, by their names.
 enum StoreFileList {
+  /// What is no directory where one should be has no files.
   static func paths(of fileSystem: any FileSystem) throws(StoreError) -> [String] {
     var paths: [String] = []
     for name in try fileSystem.listFiles("") {
       switch name {
       case FileNames.logDirectory:
-        paths += try fileSystem.listFiles(name).map { "\(name)/\($0)" }
+        paths += try files(in: name, of: fileSystem)
       case FileNames.shardsDirectory:
-        for shard in try fileSystem.listFiles(name) {
-          paths += try fileSystem.listFiles("\(name)/\(shard)").map { "\(name)/\(shard)/\($0)" }
+        for shard in try files(in: name, of: fileSystem) {
+          paths += try files(in: shard, of: fileSystem)
         }
       default: paths.append(name)
       }
@@ -564,6 +577,17 @@ enum StoreFileList {
       case .manifest, .logSegment, .table: true
       case .lock, .reserve, .temporary, .unknown: false
       }
+    }
+  }
+
+  private static func files(
+    in directory: String, of fileSystem: any FileSystem
+  ) throws(StoreError) -> [String] {
+    do throws(StoreError) {
+      return try fileSystem.listFiles(directory).map { "\(directory)/\($0)" }
+    } catch {
+      guard error.loss(of: directory) != nil else { throw error }
+      return []
     }
   }
 }

@@ -64,11 +64,11 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     assert(lower.count == plan.outputInputs.count)
     var sources: [EntryCursor] = []
     if plan.inputLevel == 0 {
-      for table in upper { sources.append(RunCursor([table], access: .scan)) }
+      for table in upper { sources.append(RunCursor([table], access: .sweep)) }
     } else {
-      sources.append(RunCursor(upper, access: .scan))
+      sources.append(RunCursor(upper, access: .sweep))
     }
-    if !lower.isEmpty { sources.append(RunCursor(lower, access: .scan)) }
+    if !lower.isEmpty { sources.append(RunCursor(lower, access: .sweep)) }
     var sets: [RangeTombstones] = []
     for table in upper + lower where table.metadata.summary.rangeTombstoneCount > 0 {
       sets.append(try table.open().rangeTombstones)
@@ -82,7 +82,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
       tombstones: filter.survivingTombstones(),
       replacing: (plan.inputs + plan.outputInputs).map(\.fileNumber))
-    let merge = MergingCursor(sources)
+    let merge = try MergingCursor(sources)
     cursor = merge
     try merge.seekToFirst()
     return true

@@ -14,26 +14,29 @@ package enum ReadMode: Sendable {
 }
 
 /// What became of a lookup.
-package enum ReadResult<Value: ~Copyable>: ~Copyable {
-  case found(Value)
+package enum ReadOutcome: Sendable {
+  case found
   case absent
   /// In mode ``ReadMode/cachedOnly``: the disk has to be asked.
   case wouldBlock
 }
 
 extension Engine {
-  /// Calls `body` with the value of `key`, without copying it.
+  /// Calls `body` with the value of `key`, without copying it, when there is one.
+  ///
+  /// Not generic over what `body` makes of it: across modules that would cost a look-up of metadata
+  /// each time.
   ///
   /// - Parameter sequence: a pinned sequence number, or nil for the present.
-  package func withValue<Value: ~Copyable>(
-    of key: RawSpan, in keyspace: KeyspaceState, at sequence: UInt64?, mode: ReadMode,
-    _ body: (RawSpan) -> Value
-  ) throws(StoreError) -> ReadResult<Value> {
+  package func read(
+    _ key: RawSpan, in keyspace: KeyspaceState, at sequence: UInt64?, mode: ReadMode,
+    _ body: (RawSpan) -> Void
+  ) throws(StoreError) -> ReadOutcome {
     try requireOpen()
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
-    return try key.withView { key throws(StoreError) -> ReadResult<Value> in
+    return try key.withView { key throws(StoreError) -> ReadOutcome in
       let hash = key.hash()
-      var pin = ReadPin()
+      var pin = BlockPin()
       // First the version, then the present: every commit up to it is in this version.
       let version = keyspace.trees[shard(of: hash)].version
       let access: BlockAccess = mode == .cachedOnly ? .cachedOnly : .point
@@ -41,10 +44,10 @@ extension Engine {
         key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
       switch found {
       case .value(let view):
-        let result = body(view.span)
+        body(view.span)
         // The value lies in a memtable of the version or in the pinned block.
         withExtendedLifetime((version, pin)) {}
-        return .found(result)
+        return .found
       case .absent: return .absent
       case .wouldBlock: return .wouldBlock
       }

@@ -213,9 +213,8 @@ extension Engine {
       }
     }
     let last = lastSequence.load(ordering: .relaxed)
-    let rotated = try log.append(
+    try appendFrame(
       [batch], kind: .carried, firstSequence: 0, lastSequence: last, compresses: false)
-    if rotated { segmentWasBegun() }
     active.oldestSegment.store(log.currentSegment, ordering: .releasing)
   }
 }

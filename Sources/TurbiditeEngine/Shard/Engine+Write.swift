@@ -144,7 +144,6 @@ extension Engine {
   private func append(
     _ batches: [EncodedBatch], entryCount: Int, synced: Bool
   ) throws(StoreError) {
-    guard let log else { throw .readOnly }
     let first = lastSequence.load(ordering: .relaxed) + 1
     guard first <= Tag.maximumSequence - UInt64(entryCount) else {
       throw .resourceExhausted("sequence numbers")
@@ -152,9 +151,23 @@ extension Engine {
     // A number that was given to a frame is never given again, also when the frame fails: what is
     // left of it on disk could otherwise be taken for a later commit.
     lastSequence.store(first + UInt64(entryCount) - 1, ordering: .relaxed)
+    try appendFrame(
+      batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
+  }
+
+  /// Appends one frame to the log.
+  ///
+  /// By the leader. Where a failure leaves the log's end in doubt, nothing is written any more: a
+  /// later sync would vouch for what the failed one may have lost.
+  func appendFrame(
+    _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
+    compresses: Bool
+  ) throws(StoreError) {
+    guard let log else { throw .readOnly }
     do throws(StoreError) {
       let rotated = try log.append(
-        batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
+        batches, kind: kind, firstSequence: firstSequence, lastSequence: lastSequence,
+        compresses: compresses)
       if rotated { segmentWasBegun() }
     } catch {
       if case .durabilityLost = error { poison(error) }

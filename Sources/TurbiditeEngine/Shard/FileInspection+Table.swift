@@ -114,15 +114,14 @@ extension FileInspection {
     var blockList = Section(
       title: "blocks", columns: ["block", "offset", "bytes", "raw bytes", "entries", "first key"])
     var entryList = Section(title: "entries", columns: ["sequence", "kind", "key", "value"])
-    var group = try EntryGroup()
     for number in 0..<index.count {
       let handle = index.handle(number)
       var row = ["\(number)", "\(handle.offset)", "\(handle.byteCount)"]
       do throws(StoreError) {
         let block = try probe.block(number)
-        let found = try FileInspection.walk(block, &group, listsEntries: entries)
+        let found = FileInspection.walk(block, listsEntries: entries)
         entryList.rows += found.rows
-        row += ["\(block.payload.count)", "\(block.entryCount)", found.firstKey]
+        row += ["\(block.rawByteCount)", "\(block.count)", found.firstKey]
       } catch {
         guard let finding = error.finding(at: handle.offset, of: file) else { throw error }
         damage.append(finding)
@@ -134,26 +133,19 @@ extension FileInspection {
     if entries { sections.append(entryList) }
   }
 
-  /// Decodes every entry of a block.
+  /// The first key of a block, and its entries when they are asked for.
   private static func walk(
-    _ block: Block, _ group: inout EntryGroup, listsEntries: Bool
-  ) throws(StoreError) -> (firstKey: String, rows: [[String]]) {
-    var firstKey: String?
+    _ block: Block, listsEntries: Bool
+  ) -> (firstKey: String, rows: [[String]]) {
     var rows: [[String]] = []
-    for index in 0..<block.restartCount {
-      try group.decode(block, group: index)
-      for position in 0..<group.count {
-        let entry = group[position]
-        guard listsEntries || firstKey == nil else { continue }
-        let key = printable(group.key(entry))
-        if firstKey == nil { firstKey = key }
-        guard listsEntries else { continue }
+    if listsEntries {
+      for entry in 0..<block.count {
         rows.append([
-          "\(entry.tag.sequence)", entry.tag.isValue ? "value" : "deletion", key,
-          printable(block.payload.slice(entry.valueStart, entry.valueCount)),
+          "\(block.tag(entry).sequence)", block.tag(entry).isValue ? "value" : "deletion",
+          printable(block.key(entry)), printable(block.value(entry)),
         ])
       }
     }
-    return (firstKey ?? "", rows)
+    return (printable(block.key(0)), rows)
   }
 }

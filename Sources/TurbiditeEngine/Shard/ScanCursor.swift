@@ -21,7 +21,8 @@ final class ScanCursor {
   private let merge: EntryCursor?
   private let tombstones: RangeTombstones
   /// Going forward: the key whose older versions are to be skipped.
-  private var skippedKey: [UInt8] = []
+  private var skippedKey = ByteView.empty
+  private var skipBuffer: OwnedBuffer?
   private var skips = false
   /// Going backward: the current entry, as the merge stands before it.
   private var keyBuffer: OwnedBuffer?
@@ -50,7 +51,7 @@ final class ScanCursor {
       }
     }
     tombstones = sets.isEmpty ? .none : RangeTombstones.merged(sets)
-    merge = sources.isEmpty ? nil : sources.count == 1 ? sources[0] : MergingCursor(sources)
+    merge = sources.isEmpty ? nil : sources.count == 1 ? sources[0] : try MergingCursor(sources)
   }
 
   func seekToFirst() throws(StoreError) {
@@ -84,9 +85,7 @@ final class ScanCursor {
     precondition(isValid)
     precondition(isForward)
     isValid = false
-    skippedKey.removeAll(keepingCapacity: true)
-    skippedKey.append(key)
-    skips = true
+    try skip(key)
     try merge?.next()
     try settleForward()
   }
@@ -119,15 +118,22 @@ final class ScanCursor {
         isValid = true
         return
       }
-      skippedKey.removeAll(keepingCapacity: true)
-      skippedKey.append(merge.key)
-      skips = true
+      try skip(merge.key)
       try merge.next()
     }
   }
 
-  private func isSkipped(_ candidate: ByteView) -> Bool {
-    candidate.count == skippedKey.count && skippedKey.withView { $0.isEqual(to: candidate) }
+  private func isSkipped(_ candidate: ByteView) -> Bool { candidate.isEqual(to: skippedKey) }
+
+  /// Has the older versions of `key` passed over.
+  @inline(__always)
+  private func skip(_ key: ByteView) throws(StoreError) {
+    skips = true
+    if let skipBuffer, skipBuffer.count >= key.count {
+      skippedKey = skipBuffer.overwrite(with: key)
+    } else {
+      skippedKey = try copy(key, into: &skipBuffer)
+    }
   }
 
   private func isCovered(_ key: ByteView, _ tag: Tag) -> Bool {

@@ -13,10 +13,9 @@ final class TableHandle: Sendable {
   let tree: TreeID
   let metadata: TableMetadata
   private let tables: TableCache
-  private let reader: Mutex<TableReader?>
+  private let slot = ReaderSlot()
   /// The edit that removed the table, or 0 while it is part of the store.
   private let obsoleteSince = Atomic<UInt64>(0)
-  private let wasUsed = Atomic<Bool>(false)
   private let smallestBuffer: OwnedBuffer
   private let largestBuffer: OwnedBuffer
 
@@ -27,13 +26,12 @@ final class TableHandle: Sendable {
     self.tree = tree
     self.metadata = metadata
     self.tables = tables
-    reader = Mutex(nil)
     smallestBuffer = smallest
     largestBuffer = largest
   }
 
   deinit {
-    tables.forget(metadata.fileNumber, reader: reader.withLock { $0 })
+    tables.forget(metadata.fileNumber)
     let edit = obsoleteSince.load(ordering: .acquiring)
     if edit != 0 {
       tables.reportObsolete(
@@ -59,26 +57,16 @@ final class TableHandle: Sendable {
 
   /// The open table; opens it when it is not.
   func open() throws(StoreError) -> TableReader {
-    if !wasUsed.load(ordering: .relaxed) { wasUsed.store(true, ordering: .relaxed) }
+    slot.noteUse()
     if let open = openReader { return open }
     let opened = try tables.openReader(self)
-    let kept = reader.withLock { current -> TableReader in
-      if let current { return current }
-      current = opened
-      return opened
-    }
-    if kept === opened { tables.remember(self, opened) }
+    let kept = slot.keep(opened)
+    if kept === opened { tables.remember(metadata.fileNumber, slot, opened) }
     return kept
   }
 
   /// The table's reader, if it is open.
-  var openReader: TableReader? { reader.withLock { $0 } }
-
-  /// Closes the table until it is next needed; those who use it now keep it open.
-  func close() { reader.withLock { $0 = nil } }
-
-  /// Whether the table was used since the last call.
-  func takeUse() -> Bool { wasUsed.exchange(false, ordering: .relaxed) }
+  var openReader: TableReader? { slot.current }
 
   /// Says that the store consists without this table from edit `edit` on.
   func markObsolete(since edit: UInt64) {
@@ -95,10 +83,47 @@ struct ObsoleteFile: Sendable {
   var removedBy: UInt64
 }
 
+/// The place of a table's reader, which the table and the cache share.
+///
+/// The cache cannot hold the handle itself, whose end it must not put off; and a weak reference to
+/// it would send every count of its references down the runtime's slow path.
+private final class ReaderSlot: Sendable {
+  private let reader = Mutex<TableReader?>(nil)
+  private let wasUsed = Atomic<Bool>(false)
+
+  var current: TableReader? { reader.withLock { $0 } }
+
+  /// Keeps the first reader that comes, and returns the one kept.
+  func keep(_ opened: TableReader) -> TableReader {
+    reader.withLock { current in
+      if let current { return current }
+      current = opened
+      return opened
+    }
+  }
+
+  /// Closes the table until it is next needed; those who use it now keep it open.
+  ///
+  /// - Returns: the reader, so that it dies outside of the caller's locks.
+  func close() -> TableReader? {
+    reader.withLock { current in
+      defer { current = nil }
+      return current
+    }
+  }
+
+  func noteUse() {
+    if !wasUsed.load(ordering: .relaxed) { wasUsed.store(true, ordering: .relaxed) }
+  }
+
+  /// Whether the table was used since the last call.
+  func takeUse() -> Bool { wasUsed.exchange(false, ordering: .relaxed) }
+}
+
 /// Keeps the number of open tables and the memory of their indexes and filters bounded.
 final class TableCache: Sendable {
   private struct Entry {
-    weak var handle: TableHandle?
+    var slot: ReaderSlot
     var metadataByteCount: Int
   }
 
@@ -160,11 +185,10 @@ final class TableCache: Sendable {
       cache: budget.cache)
   }
 
-  fileprivate func remember(_ handle: TableHandle, _ reader: TableReader) {
+  fileprivate func remember(_ number: UInt64, _ slot: ReaderSlot, _ reader: TableReader) {
     let byteCount = reader.metadataByteCount
-    let number = handle.metadata.fileNumber
     state.withLock { state in
-      state.entries[number] = Entry(handle: handle, metadataByteCount: byteCount)
+      state.entries[number] = Entry(slot: slot, metadataByteCount: byteCount)
       state.ring.append(number)
       state.metadataByteCount += byteCount
     }
@@ -172,7 +196,7 @@ final class TableCache: Sendable {
     evict(keeping: rarePaths.takes(.closeTables) ? 0 : maximumOpenCount)
   }
 
-  fileprivate func forget(_ number: UInt64, reader: TableReader?) {
+  fileprivate func forget(_ number: UInt64) {
     let byteCount = state.withLock { state -> Int in
       guard let entry = state.entries.removeValue(forKey: number) else { return 0 }
       state.metadataByteCount -= entry.metadataByteCount
@@ -184,7 +208,7 @@ final class TableCache: Sendable {
   /// Closes tables that were not used lately (a clock: one turn spares what was used since the
   /// last) until at most `count` are open and their memory is within its share.
   private func evict(keeping count: Int) {
-    var closed: [TableHandle] = []
+    var closed: [TableReader?] = []
     var released = 0
     state.withLock { state in
       var turns = 2 * state.ring.count
@@ -194,25 +218,23 @@ final class TableCache: Sendable {
         turns -= 1
         if state.hand >= state.ring.count { state.hand = 0 }
         let number = state.ring[state.hand]
-        guard let entry = state.entries[number], let handle = entry.handle else {
+        guard let entry = state.entries[number] else {
           state.ring.remove(at: state.hand)
           continue
         }
-        if handle.takeUse() && turns > 0 {
+        if entry.slot.takeUse() && turns > 0 {
           state.hand += 1
-          closed.append(handle)  // Kept alive until the lock is given back.
           continue
         }
         state.ring.remove(at: state.hand)
         state.entries[number] = nil
         state.metadataByteCount -= entry.metadataByteCount
         released += entry.metadataByteCount
-        handle.close()
-        closed.append(handle)
+        closed.append(entry.slot.close())
       }
     }
     if released != 0 { budget.chargeTables(-released) }
-    // The handles gathered in `closed` may die here, outside the lock that their deinit takes.
+    // Files are closed here, outside the lock.
     closed.removeAll()
   }
 }

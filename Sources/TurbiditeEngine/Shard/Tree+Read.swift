@@ -4,14 +4,6 @@
 
 import TurbiditeSystem
 
-/// What a point lookup holds on to, so that the value it returns stays where it is.
-package struct ReadPin {
-  var version: TreeVersion?
-  var block = BlockPin()
-
-  package init() {}
-}
-
 /// What a point lookup found.
 enum PointLookup {
   /// Valid while the pin is held.
@@ -27,7 +19,7 @@ extension TreeVersion {
   /// Stops at the first layer that knows the key: invariant 1 makes every deeper version older.
   func find(
     _ key: ByteView, hash: UInt64, at sequence: UInt64, access: BlockAccess,
-    pinning pin: inout ReadPin
+    pinning pin: inout BlockPin
   ) throws(StoreError) -> PointLookup {
     let search = PointSearch(key: key, sequence: sequence)
     if let active, let verdict = search.look(in: active.memtable) { return verdict }
@@ -39,8 +31,8 @@ extension TreeVersion {
         return verdict
       }
     }
-    for level in 1..<Limits.levelCount {
-      guard let table = TreeVersion.table(for: key, in: levels[level]) else { continue }
+    for run in runs {
+      guard let table = TreeVersion.table(for: key, in: run) else { continue }
       if let verdict = try search.look(in: table, hash: hash, access: access, pinning: &pin) {
         return verdict
       }
@@ -79,7 +71,7 @@ private struct PointSearch {
   }
 
   func look(
-    in table: TableHandle, hash: UInt64, access: BlockAccess, pinning pin: inout ReadPin
+    in table: TableHandle, hash: UInt64, access: BlockAccess, pinning pin: inout BlockPin
   ) throws(StoreError) -> PointLookup? {
     let reader: TableReader
     if case .cachedOnly = access {
@@ -91,7 +83,7 @@ private struct PointSearch {
     let covering =
       table.metadata.summary.rangeTombstoneCount == 0
       ? nil : reader.rangeTombstones.newestCovering(key, at: sequence)
-    switch try reader.find(key, hash: hash, at: sequence, access: access, pinning: &pin.block) {
+    switch try reader.find(key, hash: hash, at: sequence, access: access, pinning: &pin) {
     case .found(let entry): return verdict(entry, covering: covering)
     case .absent: return verdict(nil, covering: covering)
     case .wouldBlock: return .wouldBlock

@@ -67,12 +67,15 @@ final class TreeVersion: Sendable {
   let frozen: [LoggedMemtable]
   /// Level 0 newest first.
   let levels: [[TableHandle]]
+  /// The levels below 0 that hold something, from the top.
+  let runs: [[TableHandle]]
 
   init(active: LoggedMemtable?, frozen: [LoggedMemtable], levels: [[TableHandle]]) {
     assert(levels.count == Limits.levelCount)
     self.active = active
     self.frozen = frozen
     self.levels = levels
+    runs = levels.dropFirst().filter { !$0.isEmpty }
   }
 
   static let emptyLevels: [[TableHandle]] = Array(repeating: [], count: Limits.levelCount)

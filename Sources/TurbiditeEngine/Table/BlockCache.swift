@@ -73,14 +73,13 @@ final class BlockCache: Sendable {
   }
 
   /// Keeps `block`, unless it is there already or too large.
-  func insert(_ block: Block, _ fileNumber: UInt64) {
+  func insert(_ block: Block) {
     let cost = block.memoryByteCount
     guard cost <= capacityByteCount / 4 else { return }
-    let key = BlockKey(fileNumber, block.offset)
-    let part = key.part(BlockCache.partCount)
+    let part = block.key.part(BlockCache.partCount)
     // Counted before it is there, so that another thread's eviction cannot make the sum negative.
     used.add(cost, ordering: .relaxed)
-    let isNew = parts[part].state.withLock { $0.insert(key, block) }
+    let isNew = parts[part].state.withLock { $0.insert(block) }
     if !isNew { used.subtract(cost, ordering: .relaxed) }
     evict(from: part)
   }
@@ -123,15 +122,17 @@ struct BlockKey: Hashable, Sendable {
   }
 
   /// Both numbers in one, mixed as in SplitMix64 (Steele, Lea and Flood, 2014).
+  @inline(__always)
   private var mixed: UInt64 {
     var value = fileNumber &* 0x9e37_79b9_7f4a_7c15 ^ offset
     value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
     return value ^ value >> 31
   }
 
+  /// The low bits choose the part, the high ones the place in its table.
   func part(_ count: Int) -> Int { Int(mixed % UInt64(count)) }
 
-  func hash(into hasher: inout Hasher) { hasher.combine(mixed) }
+  func place(_ bitCount: Int) -> Int { Int(mixed >> UInt64(64 &- bitCount)) }
 }
 
 /// One part of the cache and its lock.
@@ -142,65 +143,103 @@ private final class CachePart: Sendable {
 /// A SIEVE queue.
 ///
 /// Invariants:
-/// 1. `slotOf` has exactly the slots that are linked, each under its key.
+/// 1. `table` has exactly the slots that are linked, each in the run of filled places that begins
+///    at or before it and holds the place of its block's key; at most half of the table is filled.
 /// 2. From `newest`, following `older`, every linked slot is met once, and `oldest` is the last.
 /// 3. `hand` is a linked slot, or -1.
 private struct CacheQueue {
-  struct Slot {
-    var key: BlockKey
-    var block: Block?
-    var newer: Int
-    var older: Int
-    var wasUsed: Bool
-  }
+  /// Slots by hash: open addressing with linear probing; -1 where there is none.
+  private var table = [Int32](repeating: -1, count: 1 << CacheQueue.firstBitCount)
+  private var bitCount = CacheQueue.firstBitCount
+  private static let firstBitCount = 4
 
-  private var slots: [Slot] = []
-  private var freeSlots: [Int] = []
-  private var slotOf: [BlockKey: Int] = [:]
-  private var newest = -1
-  private var oldest = -1
-  private var hand = -1
+  /// The columns of the slots: the blocks stand alone, since a lookup needs nothing else.
+  private var blocks: [Block?] = []
+  private var newer: [Int32] = []
+  private var older: [Int32] = []
+
+  private var freeSlots: [Int32] = []
+  private var count = 0
+  private var newest: Int32 = -1
+  private var oldest: Int32 = -1
+  private var hand: Int32 = -1
   private(set) var hits: UInt64 = 0
   private(set) var misses: UInt64 = 0
 
   mutating func lookup(_ key: BlockKey, isScan: Bool) -> Block? {
-    guard let slot = slotOf[key] else {
+    guard let block = blocks(at: place(of: key)) else {
       if !isScan { misses &+= 1 }
       return nil
     }
     if !isScan {
       hits &+= 1
-      slots[slot].wasUsed = true
+      if !block.wasUsed.load(ordering: .relaxed) { block.wasUsed.store(true, ordering: .relaxed) }
     }
-    return slots[slot].block
+    return block
   }
 
+  @inline(__always)
+  private func blocks(at place: Int) -> Block? {
+    let slot = table[place]
+    return slot < 0 ? nil : blocks[Int(slot)]
+  }
+
+  /// The place in the table of the slot with this key, or the empty one where it would be.
+  @inline(__always)
+  private func place(of key: BlockKey) -> Int {
+    var place = key.place(bitCount)
+    while true {
+      let slot = table[place]
+      if slot < 0 || self.key(of: slot) == key { return place }
+      place = (place &+ 1) & (table.count &- 1)
+    }
+  }
+
+  @inline(__always)
+  private func key(of slot: Int32) -> BlockKey? { blocks[Int(slot)]?.key }
+
   /// Adds a block as the newest; false when its key is there.
-  mutating func insert(_ key: BlockKey, _ block: Block) -> Bool {
-    if slotOf[key] != nil { return false }
-    let entry = Slot(key: key, block: block, newer: -1, older: newest, wasUsed: false)
-    let slot: Int
+  mutating func insert(_ block: Block) -> Bool {
+    if 2 * (count + 1) > table.count { grow() }
+    let place = place(of: block.key)
+    if table[place] >= 0 { return false }
+    let slot: Int32
     if let free = freeSlots.popLast() {
       slot = free
-      slots[slot] = entry
+      blocks[Int(slot)] = block
+      newer[Int(slot)] = -1
+      older[Int(slot)] = newest
     } else {
-      slot = slots.count
-      slots.append(entry)
+      slot = Int32(blocks.count)
+      blocks.append(block)
+      newer.append(-1)
+      older.append(newest)
     }
-    if newest >= 0 { slots[newest].newer = slot }
+    block.wasUsed.store(false, ordering: .relaxed)
+    if newest >= 0 { newer[Int(newest)] = slot }
     newest = slot
     if oldest < 0 { oldest = slot }
-    slotOf[key] = slot
+    table[place] = slot
+    count += 1
     return true
+  }
+
+  private mutating func grow() {
+    bitCount += 1
+    table = [Int32](repeating: -1, count: 1 << bitCount)
+    var slot = oldest
+    while slot >= 0 {
+      if let key = key(of: slot) { table[place(of: key)] = slot }
+      slot = newer[Int(slot)]
+    }
   }
 
   /// Drops one block; returns its cost, or nil when there is none.
   mutating func evict() -> Int? {
     guard oldest >= 0 else { return nil }
     var candidate = hand >= 0 ? hand : oldest
-    while slots[candidate].wasUsed {
-      slots[candidate].wasUsed = false
-      candidate = slots[candidate].newer
+    while let block = blocks[Int(candidate)], block.wasUsed.exchange(false, ordering: .relaxed) {
+      candidate = newer[Int(candidate)]
       if candidate < 0 { candidate = oldest }
     }
     hand = candidate
@@ -211,21 +250,42 @@ private struct CacheQueue {
     var freed = 0
     var slot = oldest
     while slot >= 0 {
-      let next = slots[slot].newer
-      if slots[slot].key.fileNumber == fileNumber { freed += unlink(slot) }
+      let next = newer[Int(slot)]
+      if key(of: slot)?.fileNumber == fileNumber { freed += unlink(slot) }
       slot = next
     }
     return freed
   }
 
-  private mutating func unlink(_ slot: Int) -> Int {
-    let entry = slots[slot]
-    if hand == slot { hand = entry.newer }
-    if entry.newer >= 0 { slots[entry.newer].older = entry.older } else { newest = entry.older }
-    if entry.older >= 0 { slots[entry.older].newer = entry.newer } else { oldest = entry.newer }
-    slotOf[entry.key] = nil
-    slots[slot].block = nil
+  private mutating func unlink(_ slot: Int32) -> Int {
+    guard let block = blocks[Int(slot)] else { return 0 }
+    let (before, behind) = (newer[Int(slot)], older[Int(slot)])
+    if hand == slot { hand = before }
+    if before >= 0 { older[Int(before)] = behind } else { newest = behind }
+    if behind >= 0 { newer[Int(behind)] = before } else { oldest = before }
+    clear(place(of: block.key))
+    blocks[Int(slot)] = nil
     freeSlots.append(slot)
-    return entry.block?.memoryByteCount ?? 0
+    count -= 1
+    return block.memoryByteCount
+  }
+
+  /// Empties a place, and moves back what had to go on past it (Knuth, The Art of Computer
+  /// Programming, volume 3, section 6.4, algorithm R).
+  private mutating func clear(_ emptied: Int) {
+    let mask = table.count - 1
+    var hole = emptied
+    var place = emptied
+    while true {
+      place = (place + 1) & mask
+      let slot = table[place]
+      guard slot >= 0, let home = key(of: slot)?.place(bitCount) else { break }
+      // It may move to the hole unless its home lies behind the hole, up to where it is.
+      if (place - home) & mask >= (place - hole) & mask {
+        table[hole] = slot
+        hole = place
+      }
+    }
+    table[hole] = -1
   }
 }

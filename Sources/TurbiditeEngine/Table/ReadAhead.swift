@@ -13,25 +13,43 @@ struct ReadAhead {
   private var start: UInt64 = 0
   private var window = 0
   private var lastBlock = -2
+  /// Blocks since the scan last jumped.
+  private var run = 0
+  /// How many blocks after a jump are kept in the cache.
+  private let keptCount: Int
 
   /// The window doubles from the first to the largest: a short scan reads little that it does not
   /// need, and a long one pays a system call for some sixty blocks.
   private static let firstWindow = 1 << 15
   private static let largestWindow = 1 << 18
 
+  /// - Parameter access: ``BlockAccess/scan`` or ``BlockAccess/sweep``. A scan over some hundred
+  ///   entries of 1 KB each is still a short one.
+  init(access: BlockAccess) { keptCount = access == .scan ? 32 : 0 }
+
   /// Data block `number` of the reader's table.
   ///
-  /// The cache is asked, and left as it is.
+  /// The cache is asked; it gets the first blocks after a jump, and no more.
   mutating func block(_ number: Int, of reader: TableReader) throws(StoreError) -> Block {
     let step = number - lastBlock
     lastBlock = number
+    run = abs(step) == 1 ? run + 1 : 0
+    let isKept = run < keptCount
     let handle = reader.index.handle(number)
-    let cached = reader.cache.lookup(reader.identity.fileNumber, handle.offset, isScan: true)
+    let cached = reader.cache.lookup(reader.identity.fileNumber, handle.offset, isScan: !isKept)
     if let cached { return cached }
+    let block = try read(number, step, handle, of: reader)
+    if isKept { reader.cache.insert(block) }
+    return block
+  }
+
+  private mutating func read(
+    _ number: Int, _ step: Int, _ handle: BlockHandle, of reader: TableReader
+  ) throws(StoreError) -> Block {
     if let bytes, handle.offset >= start,
       handle.end <= start + UInt64(bytes.view.count)
     {
-      return try makeBlock(bytes, from: start, handle, reader)
+      return try makeBlock(bytes, from: start, number, reader)
     }
     switch step {
     case 1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
@@ -54,16 +72,17 @@ struct ReadAhead {
     let count = Int(reader.index.handle(last).end - start)
     let read = try readAvailable(reader.file, at: start, count: count)
     bytes = read
-    return try makeBlock(read, from: start, handle, reader)
+    return try makeBlock(read, from: start, number, reader)
   }
 
   /// A block out of bytes that were read from `start` on; they may end early, where the file does.
   private func makeBlock(
-    _ bytes: FileBytes, from start: UInt64, _ handle: BlockHandle, _ reader: TableReader
+    _ bytes: FileBytes, from start: UInt64, _ number: Int, _ reader: TableReader
   ) throws(StoreError) -> Block {
+    let handle = reader.index.handle(number)
     let skip = min(Int(handle.offset - start), bytes.view.count)
     let length = min(Int(handle.byteCount), bytes.view.count - skip)
     let part = FileBytes(owner: bytes.owner, view: bytes.view.slice(skip, length))
-    return try reader.makeBlock(part, handle)
+    return try reader.makeBlock(part, number)
   }
 }

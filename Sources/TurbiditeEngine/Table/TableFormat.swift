@@ -97,8 +97,11 @@ enum BlockAccess: Sendable, Hashable {
   case cachedOnly
   /// Read the block and keep it in the cache.
   case point
-  /// Read ahead, and leave the cache as it is: a long scan must not flush it.
+  /// Read ahead, and keep the first blocks after each jump: a short scan comes again, a long one
+  /// must not flush the cache.
   case scan
+  /// Read ahead, and leave the cache as it is: a compaction's input is not wanted again.
+  case sweep
 }
 
 /// What a lookup in one table found.

@@ -84,7 +84,7 @@ struct TableProbe {
     let largest =
       properties.map { Int($0.largestBlockByteCount) } ?? TableFormat.largestBlockByteCount
     let opened = try openBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
-    return try Block(opened, path: file.path, offset: handle.offset)
+    return try Block(opened, BlockKey(0, handle.offset), path: file.path)
   }
 
   private mutating func note(

@@ -59,13 +59,11 @@ extension TableReader {
   /// What was counted so far, and where.
   private struct Tally {
     var counted = TableProperties()
-    var readAhead = ReadAhead()
-    var group: EntryGroup
+    var readAhead = ReadAhead(access: .sweep)
     var previousKey: KeyArena
     var largestBlockByteCount = 0
 
     init(_ reader: TableReader) throws(StoreError) {
-      group = try EntryGroup()
       previousKey = try KeyArena()
       counted.dataBlockCount = UInt64(reader.index.count)
       counted.rangeTombstoneCount = reader.properties.rangeTombstoneCount
@@ -79,24 +77,20 @@ extension TableReader {
     _ number: Int, _ tally: inout Tally, _ owns: (UInt64) -> Bool
   ) throws(StoreError) {
     let block = try readForCheck(number, &tally.readAhead)
-    tally.largestBlockByteCount = max(tally.largestBlockByteCount, block.payload.count)
-    for groupIndex in 0..<block.restartCount {
-      try tally.group.decode(block, group: groupIndex)
-      for entryIndex in 0..<tally.group.count {
-        let entry = tally.group[entryIndex]
-        let key = tally.group.key(entry)
-        try checkPlace(key, entry.tag, in: block, number)
-        let isNew =
-          tally.counted.entryCount == 0 || !key.isEqual(to: tally.previousKey.view)
-        if isNew {
-          let hash = key.hash()
-          if !filter.mayContain(hash) { throw block.corrupt("the filter denies a key", at: 0) }
-          if !owns(hash) { throw block.corrupt("a key belongs to another shard", at: 0) }
+    tally.largestBlockByteCount = max(tally.largestBlockByteCount, block.rawByteCount)
+    for entry in 0..<block.count {
+      let key = block.key(entry)
+      let isNew = tally.counted.entryCount == 0 || !key.isEqual(to: tally.previousKey.view)
+      if isNew {
+        let hash = key.hash()
+        if !filter.mayContain(hash) {
+          throw damage(file, block.offset, "the filter denies a key")
         }
-        if tally.counted.entryCount == 0 { tally.counted.smallestKey = key.bytes() }
-        tally.counted.include(entry, isNewKey: isNew)
-        try tally.previousKey.replace(with: key)
+        if !owns(hash) { throw damage(file, block.offset, "a key belongs to another shard") }
       }
+      if tally.counted.entryCount == 0 { tally.counted.smallestKey = key.bytes() }
+      tally.counted.include(block, entry, isNewKey: isNew)
+      try tally.previousKey.replace(with: key)
     }
   }
 
@@ -107,22 +101,11 @@ extension TableReader {
   ) throws(StoreError) -> Block {
     do throws(StoreError) { return try readAhead.block(number, of: self) } catch {
       guard case .io = error else { throw error }
-      readAhead = ReadAhead()
+      readAhead = ReadAhead(access: .sweep)
     }
     let handle = index.handle(number)
     return try makeBlock(
-      try readAvailable(file, at: handle.offset, count: Int(handle.byteCount)), handle)
-  }
-
-  /// An entry must lie between the separators around its block; the separators ascend, so this
-  /// proves the order from block to block.
-  private func checkPlace(
-    _ key: ByteView, _ tag: Tag, in block: Block, _ number: Int
-  ) throws(StoreError) {
-    let isAfter = number == 0 || index.orderOfSeparator(number - 1, key, tag) < 0
-    guard isAfter, index.orderOfSeparator(number, key, tag) >= 0 else {
-      throw block.corrupt("a key lies outside the index's separators", at: 0)
-    }
+      try readAvailable(file, at: handle.offset, count: Int(handle.byteCount)), number)
   }
 
   private func disagreement(with tally: Tally) -> Damage? {
@@ -156,12 +139,12 @@ extension TableProperties {
     largestSequence = max(largestSequence, sequence)
   }
 
-  fileprivate mutating func include(_ entry: EntryGroup.Entry, isNewKey: Bool) {
+  fileprivate mutating func include(_ block: Block, _ entry: Int, isNewKey: Bool) {
     entryCount += 1
-    if entry.tag.isDeletion { deletionCount += 1 }
+    if block.tag(entry).isDeletion { deletionCount += 1 }
     if !isNewKey { shadowedCount += 1 }
-    rawByteCount &+= UInt64(entry.keyCount &+ entry.valueCount)
-    include(sequence: entry.tag.sequence)
+    rawByteCount &+= UInt64(block.key(entry).count &+ block.value(entry).count)
+    include(sequence: block.tag(entry).sequence)
   }
 }
 

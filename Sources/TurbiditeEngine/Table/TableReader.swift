@@ -21,7 +21,7 @@ final class TableReader: Sendable {
   let filter: Filter
   let file: any File
   let cache: BlockCache
-  private let seed: ChecksumSeed
+  let seed: ChecksumSeed
   private let tombstoneByteCount: Int
 
   /// Opens a table and checks all of it but its data blocks.
@@ -98,36 +98,47 @@ final class TableReader: Sendable {
     // No later block needs a look: if the separator is the exact last entry, the block holds an
     // entry at or after the target; and if it is not, no version of its key lies beyond it.
     guard let block = try block(number, access) else { return .wouldBlock }
-    guard let found = try block.find(key, at: sequence) else { return .absent }
+    guard let found = block.find(key, at: sequence) else { return .absent }
     pin.block = block
     return .found(found)
   }
 
   /// A cursor over all entries.
   ///
-  /// It holds this reader; `access` is `point` or `scan`.
+  /// It holds this reader; `access` is any but `cachedOnly`.
   func makeCursor(access: BlockAccess) throws(StoreError) -> EntryCursor {
-    try TableCursor(self, access: access)
+    TableCursor(self, access: access)
   }
 
   /// Data block `number`, from the cache or the file; nil when only the cache may be asked.
   func block(_ number: Int, _ access: BlockAccess) throws(StoreError) -> Block? {
     let handle = index.handle(number)
-    if let block = cache.lookup(identity.fileNumber, handle.offset, isScan: access == .scan) {
+    if let block = cache.lookup(identity.fileNumber, handle.offset, isScan: access != .point) {
       return block
     }
     if access == .cachedOnly { return nil }
     let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
-    let block = try makeBlock(bytes, handle)
-    if access == .point { cache.insert(block, identity.fileNumber) }
+    let block = try makeBlock(bytes, number)
+    if access == .point { cache.insert(block) }
     return block
   }
 
-  /// Checks the bytes read at `handle` and makes a block of them.
-  func makeBlock(_ bytes: FileBytes, _ handle: BlockHandle) throws(StoreError) -> Block {
+  /// Checks the bytes read for data block `number`, decodes them, and holds the entries against the
+  /// separators around the block; these ascend, so this proves the order from block to block.
+  func makeBlock(_ bytes: FileBytes, _ number: Int) throws(StoreError) -> Block {
+    let handle = index.handle(number)
     let opened = try openBlock(
       bytes, at: handle, seed: seed, largest: Int(properties.largestBlockByteCount), in: file)
-    return try Block(opened, path: file.path, offset: handle.offset)
+    let block = try Block(
+      opened, BlockKey(identity.fileNumber, handle.offset), path: file.path)
+    let last = block.count - 1
+    if number > 0, index.orderOfSeparator(number - 1, block.key(0), block.tag(0)) >= 0 {
+      throw damage(file, handle.offset, "the first key is not after the index's separator")
+    }
+    guard index.orderOfSeparator(number, block.key(last), block.tag(last)) >= 0 else {
+      throw damage(file, handle.offset, "the last key is after the index's separator")
+    }
+    return block
   }
 }
 

@@ -12,25 +12,24 @@ struct BlockTests {
   static func block(_ payload: [UInt8]) throws -> Block {
     let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
     payload.withView { owner.store($0, at: 0) }
-    return try Block(OpenedBlock(owner: owner, payload: owner.view), path: "t", offset: 64)
+    return try Block(
+      OpenedBlock(owner: owner, payload: owner.view), BlockKey(1, 64), path: "t")
   }
 
-  /// Decodes all groups and looks for some keys.
+  /// Decodes a block, looks for some keys, and finds each of its own where it is.
   static func readAll(_ payload: [UInt8], _ random: inout TableTestRandom) throws {
     let block = try block(payload)
-    var group = try EntryGroup()
-    var failure: (any Error)?
-    for index in 0..<min(block.restartCount, 64) {
-      do { try group.decode(block, group: index) } catch { failure = error }
-    }
     for _ in 0..<4 {
-      do {
-        try random.bytes(random.below(4)).withView {
-          _ = try block.find($0, at: random.next() >> 8)
-        }
-      } catch { failure = error }
+      random.bytes(random.below(4)).withView {
+        _ = block.find($0, at: random.next() >> 8)
+        _ = block.firstIndex(from: $0, Tag(rawValue: random.next()))
+      }
     }
-    if let failure { throw failure }
+    for entry in 0..<block.count {
+      let (key, tag) = (block.key(entry), block.tag(entry))
+      #expect(block.firstIndex(from: key, tag) == entry)
+      #expect(block.find(key, at: tag.sequence)?.tag.sequence == tag.sequence)
+    }
   }
 
   static func payload(_ entries: [ModelEntry]) -> [UInt8] {

@@ -56,7 +56,7 @@ private func measureKilled(
   var (logs, entries): ([Double], [Double]) = ([], [])
   for trial in 0..<5 {
     let path = "\(directory)/killed\(trial)"
-    let status = try run(["/proc/self/exe", "leave-log", path])
+    let status = try run(["/proc/self/exe", "leave-log", "--directory", path])
     guard status & 0x7f == SIGKILL else { throw Stop("the writing child ended with \(status)") }
     let logByteCount = try diskByteCount(of: path + "/log")
     let opening = Stopwatch()
@@ -97,5 +97,5 @@ func leaveLog(at path: String) throws -> Never {
     count += 10_000
   }
   kill(getpid(), SIGKILL)
-  fatalError("a killed process went on")
+  while true { pause() }
 }

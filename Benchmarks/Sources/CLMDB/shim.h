@@ -1,0 +1,2 @@
+// The system library, as the module CLMDB.
+#include <lmdb.h>

@@ -1,0 +1,2 @@
+// The system library, as the module CLevelDB.
+#include <leveldb/c.h>

@@ -1,0 +1,2 @@
+// The system library, as the module CRocksDB.
+#include <rocksdb/c.h>

@@ -1,0 +1,95 @@
+// Comparison — the outcomes of all rounds, and what a row of them says.
+//
+// Room:    Benchmarks.
+
+/// Ours against a peer: above 1 is better for us, whether the row is a rate or a cost.
+struct Ratio: Sendable {
+  var median: Double
+  var least: Double
+  var greatest: Double
+}
+
+struct RowResult: Sendable {
+  var row: Row
+  /// Our median.
+  var ours: Double
+  /// By the peer's name.
+  var peers: [String: Ratio]
+  /// The peers' medians.
+  var peerValues: [String: Double]
+  /// Nil when the row has no goal, or nobody to measure it by.
+  var isMet: Bool?
+  var goal: String
+}
+
+struct Comparison {
+  var outcomes: [Outcome]
+  var recordCount: Int
+
+  /// The rows that were measured with ours.
+  var rows: [RowResult] { Row.all(recordCount: recordCount).compactMap(result) }
+
+  /// The peers that were measured, in the order of the table.
+  var peers: [PeerKind] {
+    PeerKind.all.filter { kind in
+      kind.name != PeerKind.ours && outcomes.contains { $0.engine == kind.name }
+    }
+  }
+
+  private func values(_ engine: String, _ workload: String, _ quantity: Quantity) -> [Int: Double] {
+    var values: [Int: [Double]] = [:]
+    let isHighest = workload == Row.anyWorkload
+    for outcome in outcomes
+    where outcome.engine == engine && (isHighest || outcome.workload == workload) {
+      if let value = quantity.value(of: outcome) {
+        values[outcome.round, default: []].append(value)
+      }
+    }
+    return values.mapValues { isHighest ? $0.max() ?? .nan : median($0) }
+  }
+
+  private func result(_ row: Row) -> RowResult? {
+    let ours = values(PeerKind.ours, row.workload, row.quantity)
+    if ours.isEmpty { return nil }
+    let ourMedian = median(Array(ours.values))
+    var (ratios, medians): ([String: Ratio], [String: Double]) = ([:], [:])
+    for peer in peers {
+      let theirs = values(peer.name, row.peerWorkload ?? row.workload, row.quantity)
+      if theirs.isEmpty { continue }
+      let theirMedian = median(Array(theirs.values))
+      func ratio(_ ours: Double, _ theirs: Double) -> Double {
+        row.quantity.isRate ? ours / theirs : theirs / ours
+      }
+      let rounds = ours.compactMap { round, value in theirs[round].map { ratio(value, $0) } }
+      medians[peer.name] = theirMedian
+      ratios[peer.name] = Ratio(
+        median: ratio(ourMedian, theirMedian), least: rounds.min() ?? .nan,
+        greatest: rounds.max() ?? .nan)
+    }
+    let (goal, isMet) = judge(row, ourMedian, ratios)
+    return RowResult(
+      row: row, ours: ourMedian, peers: ratios, peerValues: medians, isMet: isMet, goal: goal)
+  }
+
+  private func judge(
+    _ row: Row, _ ours: Double, _ ratios: [String: Ratio]
+  ) -> (String, Bool?) {
+    switch row.goal {
+    case .none: return ("", nil)
+    case .timesBest(let times):
+      let worst = ratios.values.map(\.median).min()
+      return ("\(rounded(times)) x the best", worst.map { $0 >= times })
+    case .times(let times, let peer):
+      let title = PeerKind.all.first { $0.name == peer }?.title ?? peer
+      return ("\(rounded(times)) x \(title)", ratios[peer].map { $0.median >= times })
+    case .number(let number):
+      let sign = row.quantity.isRate ? ">=" : "<="
+      let isMet = row.quantity.isRate ? ours >= number : ours <= number
+      return ("\(sign) \(row.quantity.text(number))", isMet)
+    case .timesOwn(let times, let workload):
+      let other = values(PeerKind.ours, workload, row.quantity)
+      let isMet = other.isEmpty ? nil : ours >= times * median(Array(other.values))
+      return ("\(rounded(times)) x ours without", isMet)
+    }
+  }
+}

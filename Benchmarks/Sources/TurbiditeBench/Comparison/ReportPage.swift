@@ -1,0 +1,78 @@
+// ReportPage — the comparison as a page for readers, with its chart.
+//
+// Room:    Benchmarks.
+
+struct ReportPage {
+  var comparison: Comparison
+  var terms: RunTerms
+  var engines: [PeerKind]
+
+  func write(into directory: String) throws {
+    try turbidite_bench.write(text, toFile: directory + "/benchmarks.md")
+    try turbidite_bench.write(Chart(comparison).svg, toFile: directory + "/benchmarks.svg")
+  }
+
+  private var text: String {
+    """
+    # Benchmarks
+
+    Written by `\(terms.command)` on \(terms.date): \(terms.summary).
+
+    - Machine: \(terms.machine).
+    - Disk: \(terms.disk).
+    - Engines: \(engines.map { "\($0.title) \($0.version())" }.joined(separator: ", ")).
+
+    ![How many times as fast as each peer](benchmarks.svg)
+
+    Each cell beside ours is the ratio of our median to the peer's, turned so that more than 1 is
+    better for us, and in brackets the least and the greatest ratio of a round. A goal is measured
+    by the peer that is best in that row.
+
+    \(Table(comparison).markdown)
+
+    ## Terms
+
+    - Keys of 16 bytes, spread at random over all keys; values of 100 bytes (1,000 in YCSB) of which
+      half repeats. Every engine gets the same bytes in the same order, from the same code.
+    - 256 MiB for block cache and memtables together, a Bloom filter of 10 bits a key, LZ4
+      (LevelDB: Snappy), log on, no sync except in fillsync. Ours with its default options.
+    - Every engine runs each group of workloads in a process of its own, in turn within a round; each
+      round another goes first. Each is called through its C interface, ours through its own.
+    - Every value that is read is compared with what was written, every scan with all that must be
+      there. Making keys and values, that check and the clock cost each operation the same few tens
+      of nanoseconds, and they count: they pull ratios of the fastest rows towards 1.
+    - "As loaded" begins the moment that fillrandom has ended, with whatever work an engine has put
+      off. "Compacted" is after a full compaction; LMDB has none, so its file is rewritten by a
+      compacting copy.
+    - Write amplification is `write_bytes` of `/proc/self/io` over the bytes of keys and values, after
+      a flush and once background work rests; so are the bytes on disk. Ours count the file
+      `RESERVE`, which a store keeps for the day when the disk is full.
+    - Latencies are per call: per batch where there are batches. Peak memory is `VmHWM`, set back
+      before each workload; some 20 MiB of it are the harness's. LMDB and
+      LevelDB map their files into memory, and what the kernel keeps of them counts.
+    - Workloads other than fills end after some seconds if their operations take longer.
+
+    ## What an unsynced write promises
+
+    These are not equal, and the table does not correct for it.
+
+    \(promises)
+
+    In fillsync every engine waits for the disk (LMDB without its `NOSYNC`), and the promises are the
+    same. The row of 1,000 tasks uses our asynchronous verbs; the peers have none, and 16 threads
+    stand for their best.
+
+    ## Every workload
+
+    Medians of the rounds; the longest operation is that of all rounds. Processor seconds are those of
+    all threads of the process; "written" is what the workload caused to be written to the disk.
+
+    \(DetailTable(comparison).markdown)
+
+    """
+  }
+
+  private var promises: String {
+    engines.map { "- \($0.title). \($0.promise)" }.joined(separator: "\n")
+  }
+}
