@@ -290,6 +290,22 @@ struct VerifyProcessTests {
     #expect(try run(["checkpoint", store]).status == 64)
   }
 
+  @Test(
+    "a target in the store is refused before anything is made, whatever path leads there",
+    arguments: ["store/inside", "store/log/x", "link/x", "link/../x", "store/log/../../store/x"])
+  func targetInside(_ target: String) throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: place.file("link"), withDestinationPath: "store/log")
+    let before = try shell("find $D | sort").text
+    for verb in ["checkpoint", "repair"] {
+      let outcome = try run([verb, store, "--into", place.file(target)])
+      #expect(outcome.status == 64, "\(verb): \(outcome.error)")
+      #expect(outcome.error.contains("lies in the store"), "\(outcome.error)")
+    }
+    #expect(try shell("find $D | sort").text == before)
+    #expect(try run(["checkpoint", store, "--into", store + "-beside"]).status == 0)
+  }
+
   @Test("a repair says what it will save, saves it, and leaves the damaged store alone")
   func repair() throws {
     let whole = try run(["repair", store, "--plan"])
