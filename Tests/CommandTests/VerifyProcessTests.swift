@@ -149,6 +149,26 @@ struct VerifyProcessTests {
     #expect(outcome.error.contains("1 note"))
   }
 
+  @Test(
+    "what stands in the place of a file or directory that the store needs is damage",
+    arguments: ["LOCK", "RESERVE", "log", "shards", "shards/0000"])
+  func misplaced(_ name: String) throws {
+    let isDirectory = !["LOCK", "RESERVE"].contains(name)
+    var kinds = ["mkfifo $P", "ln -s $D/kept $P", "ln -s /dev/null $P"]
+    kinds.append(isDirectory ? "echo text >$P" : "mkdir $P")
+    for kind in kinds {
+      let outcome = try shell(
+        """
+        P=$D/store/\(name); mv $P $D/kept 2>/dev/null; \(kind); $T verify $D/store; echo $?
+        $T put $D/store key 1 2>/dev/null && echo opened
+        rm -rf $P; mv $D/kept $P 2>/dev/null; true
+        """)
+      #expect(outcome.text.hasSuffix("\n76\n"), "\(kind): \(outcome.text) \(outcome.error)")
+      #expect(outcome.text.contains("DAMAGE  \(name)  offset 0: no "), "\(outcome.text)")
+    }
+    #expect(try run(["verify", store, "--deep"]).status == 0)
+  }
+
   @Test("what is no store is no damage")
   func noStore() throws {
     #expect(try run(["verify", place.file("absent")]).status == 66)
