@@ -126,6 +126,33 @@ struct VerifyProcessTests {
     #expect(!plain.text.contains("\n00000040  "))
   }
 
+  @Test("inspect waits for no pipe and shows no device")
+  func inspectNoFile() throws {
+    let outcome = try shell(
+      """
+      mkfifo $D/pipe; ln -s $D/store $D/link
+      for P in $D/pipe /dev/zero /dev/null $D/store $D/link; do
+        timeout 20 $T inspect $P --hexdump 0; echo $?
+      done
+      """)
+    #expect(outcome.text == "64\n64\n64\n64\n64\n", "\(outcome.text) \(outcome.error)")
+  }
+
+  @Test("inspect calls a file of the store that is cut to nothing damaged", arguments: [0, 7])
+  func inspectShort(_ byteCount: Int) throws {
+    for kind in ["table", "log", "manifest"] {
+      let file = "store/" + (try #require(try files(kind).first))
+      let bytes = try place.read(file)
+      try place.write(Array(bytes.prefix(byteCount)), to: file)
+      let outcome = try run(["inspect", place.file(file)])
+      try place.write(bytes, to: file)
+      #expect(outcome.status == 76, "\(outcome.error)")
+      #expect(outcome.error.contains("at offset 0"), "\(outcome.error)")
+    }
+    try place.write([], to: "nothing")
+    #expect(try run(["inspect", place.file("nothing")]).status == 64)
+  }
+
   @Test("a copy without permission to write verifies, and nothing in it changes")
   func readOnly() throws {
     let outcome = try shell(
