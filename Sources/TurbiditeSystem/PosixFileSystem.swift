@@ -79,6 +79,30 @@ package final class PosixFileSystem: FileSystem {
     throw Self.failure("stat", "")
   }
 
+  /// Whether this directory is `other`, or lies anywhere below it.
+  ///
+  /// Follows the parents of the directory itself, whatever path and links led to it.
+  package func isWithin(_ other: PosixFileSystem) throws(SystemError) -> Bool {
+    var directory = Descriptor(root, isOwned: false)
+    var current = identity
+    while current != other.identity {
+      let number = try directory.use { number throws(SystemError) in
+        try Self.retrying("open", "..") {
+          // Safe: the name is a literal that lives through the call.
+          unsafe Glibc.openat(number, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)
+        }
+      }
+      directory = Descriptor(number)
+      let above = try directory.use { number throws(SystemError) in
+        try Self.status(of: number, "..").identity
+      }
+      // The top of all is its own parent.
+      if above == current { return false }
+      current = above
+    }
+    return true
+  }
+
   // MARK: - FileSystem
 
   package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {

@@ -64,8 +64,13 @@ extension SystemError {
   /// What was to be a directory is something else.
   package var isNotDirectory: Bool { code == ENOTDIR }
 
-  /// What was to be opened is a directory, a pipe, a device, or has no possible name.
-  package var isNoRegularFile: Bool { code == EISDIR || code == EINVAL }
+  /// What was to be a directory is a symbolic link, which is not followed.
+  package var isLink: Bool { code == ELOOP }
+
+  /// What was to be opened is a directory, a pipe, a device, a link, or has no possible name.
+  package var isNoRegularFile: Bool {
+    code == EISDIR || code == EINVAL || code == ELOOP || code == ENXIO || code == ENODEV
+  }
 }
 
 /// What the system says of an `errno`.

@@ -126,6 +126,33 @@ struct VerifyProcessTests {
     #expect(!plain.text.contains("\n00000040  "))
   }
 
+  @Test("inspect waits for no pipe and shows no device")
+  func inspectNoFile() throws {
+    let outcome = try shell(
+      """
+      mkfifo $D/pipe; ln -s $D/store $D/link
+      for P in $D/pipe /dev/zero /dev/null $D/store $D/link; do
+        timeout 20 $T inspect $P --hexdump 0; echo $?
+      done
+      """)
+    #expect(outcome.text == "64\n64\n64\n64\n64\n", "\(outcome.text) \(outcome.error)")
+  }
+
+  @Test("inspect calls a file of the store that is cut to nothing damaged", arguments: [0, 7])
+  func inspectShort(_ byteCount: Int) throws {
+    for kind in ["table", "log", "manifest"] {
+      let file = "store/" + (try #require(try files(kind).first))
+      let bytes = try place.read(file)
+      try place.write(Array(bytes.prefix(byteCount)), to: file)
+      let outcome = try run(["inspect", place.file(file)])
+      try place.write(bytes, to: file)
+      #expect(outcome.status == 76, "\(outcome.error)")
+      #expect(outcome.error.contains("at offset 0"), "\(outcome.error)")
+    }
+    try place.write([], to: "nothing")
+    #expect(try run(["inspect", place.file("nothing")]).status == 64)
+  }
+
   @Test("a copy without permission to write verifies, and nothing in it changes")
   func readOnly() throws {
     let outcome = try shell(
@@ -147,6 +174,26 @@ struct VerifyProcessTests {
     #expect(outcome.status == 0)
     #expect(outcome.text == "note    letter  offset 0, 1 bytes: not a name of ours\n")
     #expect(outcome.error.contains("1 note"))
+  }
+
+  @Test(
+    "what stands in the place of a file or directory that the store needs is damage",
+    arguments: ["LOCK", "RESERVE", "log", "shards", "shards/0000"])
+  func misplaced(_ name: String) throws {
+    let isDirectory = !["LOCK", "RESERVE"].contains(name)
+    var kinds = ["mkfifo $P", "ln -s $D/kept $P", "ln -s /dev/null $P"]
+    kinds.append(isDirectory ? "echo text >$P" : "mkdir $P")
+    for kind in kinds {
+      let outcome = try shell(
+        """
+        P=$D/store/\(name); mv $P $D/kept 2>/dev/null; \(kind); $T verify $D/store; echo $?
+        $T put $D/store key 1 2>/dev/null && echo opened
+        rm -rf $P; mv $D/kept $P 2>/dev/null; true
+        """)
+      #expect(outcome.text.hasSuffix("\n76\n"), "\(kind): \(outcome.text) \(outcome.error)")
+      #expect(outcome.text.contains("DAMAGE  \(name)  offset 0: no "), "\(outcome.text)")
+    }
+    #expect(try run(["verify", store, "--deep"]).status == 0)
   }
 
   @Test("what is no store is no damage")
@@ -288,6 +335,22 @@ struct VerifyProcessTests {
     #expect(try run(["checkpoint", store, "--into", place.file("absent/c")]).status == 66)
     #expect(try run(["checkpoint", store, "--into", "."]).status == 64)
     #expect(try run(["checkpoint", store]).status == 64)
+  }
+
+  @Test(
+    "a target in the store is refused before anything is made, whatever path leads there",
+    arguments: ["store/inside", "store/log/x", "link/x", "link/../x", "store/log/../../store/x"])
+  func targetInside(_ target: String) throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: place.file("link"), withDestinationPath: "store/log")
+    let before = try shell("find $D | sort").text
+    for verb in ["checkpoint", "repair"] {
+      let outcome = try run([verb, store, "--into", place.file(target)])
+      #expect(outcome.status == 64, "\(verb): \(outcome.error)")
+      #expect(outcome.error.contains("lies in the store"), "\(outcome.error)")
+    }
+    #expect(try shell("find $D | sort").text == before)
+    #expect(try run(["checkpoint", store, "--into", store + "-beside"]).status == 0)
   }
 
   @Test("a repair says what it will save, saves it, and leaves the damaged store alone")

@@ -1,5 +1,7 @@
 // FullDiskTests — a full or damaged disk holds up what it must, and nothing else.
 
+import Foundation
+import Synchronization
 import Testing
 import TurbiditeSimulation
 import TurbiditeSystem
@@ -198,5 +200,27 @@ struct FullDiskTests {
     store.blocking.waitUntilIdle()
     #expect(store.health().failures.isEmpty, "\(store.health())")
     #expect(machine.disk.contents("RESERVE")?.isEmpty == false)
+  }
+  @Test("a reserve that may not be opened hinders no opening, and gives way to a new one")
+  func deniedReserve() throws {
+    let machine = SimulatedMachine(seed: 28)
+    let isThere = Mutex(false)
+    machine.disk.faultPlan = { operation, _ in
+      guard operation.path == "RESERVE" else { return nil }
+      if operation.systemName == "unlink" { isThere.withLock { $0 = false } }
+      return operation.systemName == "open" && isThere.withLock({ $0 }) ? .error(EACCES) : nil
+    }
+    try machine.open(Self.options).blocking.close()
+    try machine.disk.setContents("RESERVE", [1])
+    isThere.withLock { $0 = true }
+    let store = try machine.open(Self.options)
+    for number in 0..<50 {
+      try store.blocking.put(Bytes("key\(number)"), Bytes([UInt8](repeating: 3, count: 400)))
+    }
+    try store.blocking.flush()
+    store.blocking.waitUntilIdle()
+    #expect(store.health().failures.isEmpty, "\(store.health())")
+    #expect(machine.disk.contents("RESERVE")?.count ?? 0 > 1)
+    try store.blocking.close()
   }
 }

@@ -547,6 +547,22 @@ struct VerifyTests {
     }
   }
 
+  @Test(
+    "a file that the system does not let be read is no damage: the verification ends there",
+    arguments: ["LOCK", "MANIFEST-", "log/", "shards/0000/"])
+  func permission(_ prefix: String) throws {
+    let disk = try writtenStore()
+    disk.faultPlan = { operation, _ in
+      operation.path.hasPrefix(prefix) ? .error(EACCES) : nil
+    }
+    do throws(StoreError) {
+      let found = try verify(disk)
+      Issue.record("\(prefix): \(found.findings)")
+    } catch {
+      #expect(error.exitStatus == 77, "\(prefix): \(error)")
+    }
+  }
+
   @Test("what the report throws ends the verification")
   func ends() throws {
     let disk = try writtenStore()

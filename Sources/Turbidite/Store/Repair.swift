@@ -115,7 +115,8 @@ public func planRepair(
 ///   - target: the directory to make; its parent exists.
 ///   - progress: told the bytes read and an estimate of all there are; what it throws ends the
 ///     repair and is thrown on.
-/// - Throws: ``StoreError/storeExists(path:)`` when there is something at `target`, and as
+/// - Throws: ``StoreError/storeExists(path:)`` when there is something at `target`,
+///   ``StoreError/invalidArgument(_:)`` when `target` lies in the store, and as
 ///   ``planRepair(storeAt:progress:)``; there is then no new store, except after
 ///   ``StoreError/durabilityLost(operation:path:code:)``: it is whole, but a power loss may take
 /// it.
@@ -123,11 +124,11 @@ public func repair(
   storeAt path: String, into target: String,
   progress: @escaping (UInt64, UInt64) throws(StoreError) -> Void = { _, _ in }
 ) throws(StoreError) -> Repair {
-  let (directory, name) = try targetDirectory(target)
+  let store = try rootDirectory(path)
+  let (parent, name) = try targetDirectory(target, outside: store)
   do throws(StoreError) {
     return try repair(
-      try rootDirectory(path), name: path, into: name, of: try rootDirectory(directory),
-      random: SystemRandom(), progress: progress)
+      store, name: path, into: name, of: parent, random: SystemRandom(), progress: progress)
   } catch {
     if case .storeExists(name) = error { throw .storeExists(path: target) }
     throw error

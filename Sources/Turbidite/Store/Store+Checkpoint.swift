@@ -36,13 +36,15 @@ extension Store.Blocking {
   /// - Throws: ``StoreError/storeExists(path:)`` when there is something at `path`,
   ///   ``StoreError/locked(path:)`` when another checkpoint to it is under way,
   ///   ``StoreError/noStore(path:reason:)`` when its parent does not exist,
+  ///   ``StoreError/invalidArgument(_:)`` when `path` lies in the store,
   ///   ``StoreError/outOfSpace(operation:path:code:)``, ``StoreError/readOnly`` for a store that
   ///   was opened so. There is then no checkpoint, except after
   ///   ``StoreError/durabilityLost(operation:path:code:)`` from the last sync: it is whole, but a
   ///   power loss may take it.
   @discardableResult
   public func checkpoint(into path: String) throws(StoreError) -> Checkpoint {
-    try makeCheckpoint(at: path) { name, parent throws(StoreError) in
+    let fileSystem = store.engine.fileSystem as? PosixFileSystem
+    return try makeCheckpoint(of: fileSystem, at: path) { name, parent throws(StoreError) in
       try store.engine.checkpoint(into: name, of: parent)
     }
   }
@@ -75,16 +77,16 @@ public func checkpoint(
   storeAt storePath: String, into path: String
 ) throws(StoreError) -> Checkpoint {
   let fileSystem = try rootDirectory(storePath)
-  return try makeCheckpoint(at: path) { name, parent throws(StoreError) in
+  return try makeCheckpoint(of: fileSystem, at: path) { name, parent throws(StoreError) in
     try Engine.checkpoint(of: fileSystem, named: storePath, into: name, of: parent)
   }
 }
 
 private func makeCheckpoint(
-  at path: String, _ body: (String, any FileSystem) throws(StoreError) -> CheckpointReport
+  of store: PosixFileSystem?, at path: String,
+  _ body: (String, any FileSystem) throws(StoreError) -> CheckpointReport
 ) throws(StoreError) -> Checkpoint {
-  let (directory, name) = try targetDirectory(path)
-  let parent = try rootDirectory(directory)
+  let (parent, name) = try targetDirectory(path, outside: store)
   let report: CheckpointReport
   do throws(StoreError) { report = try body(name, parent) } catch {
     if case .storeExists(name) = error { throw .storeExists(path: path) }
@@ -96,13 +98,26 @@ private func makeCheckpoint(
     lastSequence: report.lastSequence)
 }
 
-/// The parent of a directory that is to be made, and its name there.
-func targetDirectory(_ path: String) throws(StoreError) -> (directory: String, name: String) {
+/// The parent of a directory that is to be made, which does not lie in the store, and its name
+/// there.
+func targetDirectory(
+  _ path: String, outside store: PosixFileSystem?
+) throws(StoreError) -> (parent: PosixFileSystem, name: String) {
   var trimmed = path
   while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
   let (directory, name) = split(trimmed)
   guard !name.isEmpty, name != ".", name != ".." else {
     throw .invalidArgument("\(path) names no directory that could be made")
   }
-  return (directory, name)
+  let parent = try rootDirectory(directory)
+  let isInside: Bool
+  do throws(SystemError) {
+    isInside = if let store { try parent.isWithin(store) } else { false }
+  } catch {
+    throw named(error, directory)
+  }
+  guard !isInside else {
+    throw .invalidArgument("\(path) lies in the store, which holds nothing but its own files")
+  }
+  return (parent, name)
 }

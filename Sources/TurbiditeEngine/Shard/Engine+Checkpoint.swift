@@ -17,6 +17,9 @@ private struct CheckpointMoment {
 }
 
 extension Engine {
+  /// The store's directory.
+  package var fileSystem: any FileSystem { environment.fileSystem }
+
   /// Makes a store that holds every commit so far appear as directory `name` of `parent`.
   ///
   /// Blocks. Tables and closed log segments are linked where both lie on one disk, and copied

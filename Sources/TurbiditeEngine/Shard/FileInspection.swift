@@ -30,6 +30,15 @@ package struct FileInspection: Sendable {
     kind = ""
     let size = try file.byteCount()
     guard size >= 8 else {
+      if let named = FileInspection.kind(byName: name) {
+        kind = named
+        damage = [
+          Damage(
+            file: file.path, offset: 0, finding: "\(size) bytes are too few for any \(named)")
+        ]
+        property("file bytes", size)
+        return
+      }
       throw .invalidArgument("\(name) has \(size) bytes: no file of a store is so short")
     }
     let start = try file.readBuffer(at: 0, count: 8)
@@ -37,17 +46,25 @@ package struct FileInspection: Sendable {
       (start.view.bytes(), start.view.load(0, as: UInt64.self))
     }
     // The name helps where the magic number is what is damaged.
-    let last = name.split(separator: "/").last ?? ""
-    if bytes == TableFormat.headerMagic || last.hasSuffix(".tsst") {
+    let named = FileInspection.kind(byName: name)
+    if bytes == TableFormat.headerMagic || named == "table" {
       try inspectTable(file, blocks, entries)
-    } else if magic == LogSegmentHeader.magic || last.hasSuffix(".tlog") {
+    } else if magic == LogSegmentHeader.magic || named == "log segment" {
       try inspectLog(file, blocks, entries)
-    } else if magic == ManifestContents.magic || last.hasPrefix("MANIFEST-") {
+    } else if magic == ManifestContents.magic || named == "manifest" {
       try inspectManifest(file, blocks || entries)
     } else {
       throw .invalidArgument("\(name) is no table, log segment or manifest")
     }
     properties.append(("file bytes", "\(size)"))
+  }
+
+  /// What a file is by its name alone, wherever it lies; nil when it is none of a store.
+  private static func kind(byName name: String) -> String? {
+    let last = name.split(separator: "/").last ?? ""
+    if last.hasSuffix(".tsst") { return "table" }
+    if last.hasSuffix(".tlog") { return "log segment" }
+    return last.hasPrefix("MANIFEST-") ? "manifest" : nil
   }
 
   mutating func property(_ name: String, _ value: some CustomStringConvertible) {

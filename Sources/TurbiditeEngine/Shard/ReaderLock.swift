@@ -11,6 +11,8 @@ final class ReaderLock {
   private(set) var isWriterLive = false
   /// Why no lock could be taken, if it could not.
   private(set) var trouble: StoreError?
+  /// What has the name LOCK is no file: nothing opens the store.
+  private(set) var isMisplaced = false
 
   /// Keeps files from being deleted until a state is held.
   ///
@@ -19,6 +21,7 @@ final class ReaderLock {
     do throws(SystemError) { file = try fileSystem.open(FileNames.lock, .read) } catch {
       file = nil
       if !error.isAbsent { trouble = StoreError(error) }
+      isMisplaced = error.isNoRegularFile
     }
     guard let file else { return }
     do throws(SystemError) {

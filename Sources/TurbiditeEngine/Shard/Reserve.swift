@@ -43,7 +43,8 @@ final class Reserve: Sendable {
     do throws(SystemError) {
       guard try fileSystem.open(FileNames.reserve, .read).size() == 0 else { return }
     } catch {
-      if error.isAbsent { return }
+      // One that may not be read is as good as none: it is replaced when it is wanted.
+      if error.isAbsent || error.cause == .permission { return }
       throw StoreError(error)
     }
     let refusal = StoreError.outOfSpace(
@@ -65,7 +66,7 @@ final class Reserve: Sendable {
     try withGate { () throws(StoreError) in
       var held: UInt64 = 0
       do throws(SystemError) {
-        let file = try fileSystem.open(FileNames.reserve, .readWrite)
+        let file = try openForWriting()
         held = try file.size()
         if held < byteCount {
           try file.preallocate(through: byteCount)
@@ -93,7 +94,7 @@ final class Reserve: Sendable {
         try fileSystem.open(FileNames.reserve, .readWrite).truncate(to: 0)
         state.withLock { $0 = State(byteCount: held, refusal: refusal) }
       } catch {
-        if error.isAbsent { return false }
+        if error.isAbsent || error.cause == .permission { return false }
         throw StoreError(error)
       }
       released.store(true, ordering: .releasing)
@@ -107,7 +108,7 @@ final class Reserve: Sendable {
   func hasRoom(for byteCount: Int) throws(StoreError) -> Bool {
     try withGate { () throws(StoreError) in
       do throws(SystemError) {
-        let file = try fileSystem.open(FileNames.reserve, .readWrite)
+        let file = try openForWriting()
         let held = try file.size()
         try file.preallocate(through: held + UInt64(byteCount))
         try file.truncate(to: held)
@@ -117,6 +118,16 @@ final class Reserve: Sendable {
         throw StoreError(error)
       }
     }
+  }
+
+  /// Opens the file, and makes a new one in the place of one that may not be written: its bytes
+  /// mean nothing.
+  private func openForWriting() throws(SystemError) -> any File {
+    do throws(SystemError) { return try fileSystem.open(FileNames.reserve, .readWrite) } catch {
+      guard error.cause == .permission else { throw error }
+    }
+    try fileSystem.remove(FileNames.reserve)
+    return try fileSystem.open(FileNames.reserve, .readWrite)
   }
 
   private func withGate<Result>(

@@ -203,11 +203,12 @@ extension StoreVerifier {
 }
 
 extension StoreError {
-  /// The error as a finding about a file; nil when it says nothing of one.
+  /// The error as a finding about a file; nil when it says nothing of one, as a lack of permission
+  /// does.
   func finding(of path: String) -> Damage? {
     switch self {
     case .corrupt(let damage): damage
-    case .io, .permissionDenied:
+    case .io:
       Damage(file: path, offset: 0, finding: "cannot be read: \(description)")
     default: nil
     }

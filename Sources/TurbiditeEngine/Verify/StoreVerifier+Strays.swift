@@ -23,7 +23,12 @@ extension StoreVerifier {
     for name in shards.sorted() {
       let path = "\(FileNames.shardsDirectory)/\(name)"
       if try directory(path) == nil {
-        try stray(path, tables, found, report)
+        let shards = 0..<(found.state?.slots?.shardCount ?? 0)
+        if shards.contains(where: { FileNames.shardDirectory($0) == path }) {
+          try missing(path, report)
+        } else {
+          try stray(path, tables, found, report)
+        }
       } else {
         try strays(in: path, tables, found, report)
       }
@@ -45,7 +50,7 @@ extension StoreVerifier {
 
   private mutating func missing(_ path: String, _ report: Report) throws(StoreError) {
     try tell(
-      StoreFinding(.damage, path, "the directory is missing, and the store does not open without"),
+      StoreFinding(.damage, path, "no directory is there, and the store does not open without"),
       report)
   }
 
@@ -53,18 +58,30 @@ extension StoreVerifier {
   private mutating func stray(
     _ path: String, _ tables: Set<String>, _ found: FoundManifest, _ report: Report
   ) throws(StoreError) {
+    if path == FileNames.reserve { return try reserve(report) }
     guard let text = strayText(path, tables, found) else { return }
     var byteCount: UInt64 = 0
     do throws(SystemError) { byteCount = try fileSystem.open(path, .read).size() } catch {
       // It went away, as files beside a writer do, or is no file at all.
       if error.isAbsent { return }
       if error.isNoRegularFile {
+        // Told when it could not be locked.
+        if path == FileNames.lock { return }
         return try tell(StoreFinding(.note, path, "no regular file, and not ours"), report)
       }
       return try tell(StoreFinding(.note, path, "\(text); \(StoreError(error))"), report)
     }
     if path == FileNames.lock, byteCount == 0 { return }
     try tell(StoreFinding(.note, path, byteCount: byteCount, text), report)
+  }
+
+  /// Tells of a RESERVE that keeps the store from being opened, or that gives way to a new one.
+  private mutating func reserve(_ report: Report) throws(StoreError) {
+    do throws(SystemError) { _ = try fileSystem.open(FileNames.reserve, .read) } catch {
+      if error.isAbsent { return }
+      if error.isNoRegularFile { return try tell(misplaced(FileNames.reserve), report) }
+      try tell(StoreFinding(.note, FileNames.reserve, "\(StoreError(error))"), report)
+    }
   }
 
   /// What to say of a file by its name; nil when the store consists of it, or a writer at work may

@@ -31,13 +31,16 @@ package struct StoreVerifier {
   ///
   /// - Throws: what `report` throws; `noStore` where there is nothing of a store;
   ///   `unsupportedFormat` where the manifest is of another version; what the system says when it
-  ///   will not let the directory be read. Damage is not thrown.
+  ///   will not let a directory or a file of the store be read. Damage is not thrown.
   package mutating func run(
     _ report: Report
   ) throws(StoreError) -> StoreVerificationCount {
     let lock = try ReaderLock(fileSystem)
     isLive = lock.isWriterLive
-    if let trouble = lock.trouble {
+    if lock.isMisplaced {
+      try tell(misplaced(FileNames.lock), report)
+    } else if let trouble = lock.trouble {
+      if case .permissionDenied = trouble { throw trouble }
       try tell(StoreFinding(.note, FileNames.lock, "cannot be locked: \(trouble)"), report)
     }
     let found = try readManifest(report)
@@ -49,6 +52,11 @@ package struct StoreVerifier {
     try verifyStrays(found, report)
     lock.release()
     return count
+  }
+
+  /// What to say of something that is no file where the store needs one.
+  func misplaced(_ path: String) -> StoreFinding {
+    StoreFinding(.damage, path, "no regular file, and the store does not open with it")
   }
 
   // MARK: - Telling
@@ -91,10 +99,10 @@ package struct StoreVerifier {
     return try LogRecovery.segmentNumbers(fileSystem).filter { $0 >= floor }
   }
 
-  /// The names in a directory; nil when there is none.
+  /// The names in a directory; nil when there is none, or something else in its place.
   func directory(_ path: String) throws(StoreError) -> [String]? {
     do throws(SystemError) { return try fileSystem.list(path) } catch {
-      if error.isAbsent || error.isNotDirectory { return nil }
+      if error.isAbsent || error.isNotDirectory || error.isLink { return nil }
       throw StoreError(error)
     }
   }

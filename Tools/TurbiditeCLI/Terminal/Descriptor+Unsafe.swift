@@ -64,6 +64,11 @@ struct Descriptor: Sendable, Hashable {
     try opened(path, O_RDONLY | O_CLOEXEC)
   }
 
+  /// Opens what should be a regular file for reading, and waits for nobody when it is a pipe.
+  static func readingWithoutWait(_ path: String) throws(DescriptorFailure) -> Descriptor {
+    try opened(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+  }
+
   /// Creates a file, which must not exist: a mistyped name never overwrites anything.
   static func creating(_ path: String) throws(DescriptorFailure) -> Descriptor {
     try opened(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC)

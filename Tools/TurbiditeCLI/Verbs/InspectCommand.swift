@@ -141,13 +141,13 @@ struct InspectCommand: Verb {
 
   /// Sixteen bytes a row, read a piece at a time.
   private func dump(_ window: ByteWindow, to report: Report) throws(CommandFailure) {
-    let input = try Input.open(path)
+    let file = try regularFile()
     var offset = window.offset
     var rest = window.length
     while rest > 0 {
       let bytes: [UInt8]
       do throws(DescriptorFailure) {
-        bytes = try input.descriptor.read(at: offset, limit: Int(min(rest, 4096)))
+        bytes = try file.read(at: offset, limit: Int(min(rest, 4096)))
       } catch {
         throw .system(error, at: path)
       }
@@ -160,7 +160,19 @@ struct InspectCommand: Verb {
       rest -= UInt64(bytes.count)
       try Signals.check()
     }
-    try input.close()
+    do throws(DescriptorFailure) { try file.close() } catch { throw .system(error, at: path) }
+  }
+
+  /// The file, for reading at any offset, which a pipe or a device does not do.
+  private func regularFile() throws(CommandFailure) -> Descriptor {
+    do throws(DescriptorFailure) {
+      let file = try Descriptor.readingWithoutWait(path)
+      if file.regularByteCount != nil { return file }
+      try file.close()
+    } catch {
+      throw .system(error, at: path)
+    }
+    throw .usage("\(path) is no regular file")
   }
 }
 
