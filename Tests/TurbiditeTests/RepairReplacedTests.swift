@@ -157,6 +157,18 @@ struct RepairReplacedTests {
     }
   }
 
+  @Test("what a table with a damaged header says of others counts")
+  func damagedHeader() throws {
+    let merged = try merged()
+    for output in merged.outputs {
+      let disk = try merged.putBack(merged.values)
+      try disk.corrupt(output, at: 13, xor: 0x40)
+      let (result, saved) = try repair(disk)
+      #expect(saved == merged.truth, "the header of \(output) is damaged")
+      #expect(result.withheldEntryCount == 0)
+    }
+  }
+
   @Test("files that were never removed do not count, however often their successors were replaced")
   func neverRemoved() throws {
     var leftoverCount = 0

@@ -48,6 +48,8 @@ package struct RepairReport: Sendable, Hashable {
   /// Why the manifest could not guide the repair; nil when it did.
   package var manifestTrouble: String?
   package var keyspaceNames: [String] = []
+  /// Those that may have been dropped, for no manifest tells.
+  package var uncertainKeyspaceNames: [String] = []
   package var shardCount = 0
   /// Keys in the new store.
   package var savedEntryCount: UInt64 = 0

@@ -14,7 +14,7 @@ struct RepairWriter {
   private let fileSystem: any FileSystem
   private let store: StoreID
   private let slots: SlotLayout
-  private var keyspaces: [UInt32: String]
+  private let keyspaces: [UInt32: String]
   private let pool = ArenaPool()
   private let numbers = Numbers()
   private var memtables: [TreeID: Memtable] = [:]
@@ -50,11 +50,6 @@ struct RepairWriter {
 
   /// The trees of which the log holds anything.
   var trees: Set<TreeID> { Set(memtables.keys).union(spilled.keys) }
-
-  /// A keyspace whose name is lost.
-  mutating func addKeyspace(_ id: UInt32) {
-    if keyspaces[id] == nil { keyspaces[id] = "keyspace-\(id)" }
-  }
 
   // MARK: - From the log
 
@@ -126,7 +121,7 @@ struct RepairWriter {
     _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter,
     progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
-    addKeyspace(tree.keyspace)
+    assert(keyspaces[tree.keyspace] != nil)
     var filter = filter
     var sink = makeSink(tree, tableByteCount: Self.tableByteCount)
     var pending: UInt64 = 0

@@ -25,6 +25,10 @@ package struct StoreRepair {
   private var totalByteCount: UInt64 = 0
   package private(set) var report = RepairReport()
 
+  /// Keyspaces that a table may be of though nothing else tells of them. Numbers are given out in
+  /// order, so few stores have one beyond; trying all of them takes milliseconds.
+  private static let triedKeyspaceCount: UInt32 = 4096
+
   /// Keeps a writer that comes meanwhile from deleting what is being read.
   private var lock: ReaderLock?
   /// The layout of a store of so many shards, should the manifest not tell it.
@@ -38,7 +42,10 @@ package struct StoreRepair {
     /// The manifest ends in a record that is not whole.
     var isTorn = false
     var slots: SlotLayout?
+    /// By the newest manifest that can be read; without one of the tables and the log as well.
     var keyspaces: [UInt32: String] = [0: ""]
+    /// No keyspace from this number on was made before that manifest; nil when none can be read.
+    var nextKeyspaceID: UInt32?
     /// The tables of each tree, newest layer first.
     var tables: [TreeID: [SalvagedTable]] = [:]
     /// Those that the log lost.
@@ -47,6 +54,14 @@ package struct StoreRepair {
     var replacements = ReplacementSurvey()
     /// Trees of whose tables something is lost.
     var damagedTrees: Set<TreeID> = []
+    /// Tables of which nothing tells the keyspace.
+    var opaqueTables: [TableFile] = []
+    /// The shards of those that may have counted.
+    var opaqueShards: Set<UInt32> = []
+
+    func isDropped(_ keyspace: UInt32) -> Bool {
+      keyspaces[keyspace] == nil && keyspace < nextKeyspaceID ?? 0
+    }
   }
 
   /// - Parameter name: how errors call the store.
@@ -75,11 +90,13 @@ package struct StoreRepair {
     let files = try tableFiles()
     distrustTornManifest(files)
     if survey.store == nil { try findStore(files) }
-    var tables = try wantedTables(files)
-    if survey.state == nil { try leaveOutGone(&tables) }
+    var keyspaces: Set<UInt32> = []
     var log = try salvagedLog().forEachEntry(
       progress: { count throws(StoreError) in try advance(count) },
-      { (_, _) throws(StoreError) in })
+      { (entry, _) throws(StoreError) in keyspaces.insert(entry.keyspace) })
+    if survey.state == nil { noteKeyspaces(keyspaces) }
+    var tables = survey.state == nil ? try claimedTables(files) : wantedTables(files)
+    if survey.state == nil { try leaveOutGone(&tables) }
     for loss in log.files.flatMap(\.losses) {
       if let sequences = loss.sequences { survey.sequences.watch(sequences) }
     }
@@ -91,6 +108,9 @@ package struct StoreRepair {
     if let first = log.completeFrom { mendByLog(from: first) }
     report.shardCount = Int(survey.slots?.shardCount ?? 0)
     report.keyspaceNames = survey.keyspaces.values.sorted()
+    if survey.state == nil {
+      report.uncertainKeyspaceNames = survey.keyspaces.filter { $0.key > 0 }.values.sorted()
+    }
   }
 
   /// What the log lost is no loss where tables have it.
@@ -153,8 +173,9 @@ package struct StoreRepair {
           survey.state = contents.state
           survey.isTorn = contents.tornByteCount > 0
         }
-        if index == 0 || survey.keyspaces.count == 1 {
+        if survey.nextKeyspaceID == nil {
           survey.keyspaces = contents.state.keyspaces
+          survey.nextKeyspaceID = contents.state.nextKeyspaceID
         }
         report.files.append(
           RepairedFile(path: path, fate: index == 0 ? .whole : .unused))
@@ -168,16 +189,6 @@ package struct StoreRepair {
         if index == 0 { report.manifestTrouble = "\(path): \(loss.finding)" }
       }
     }
-  }
-
-  /// A file where a table would be.
-  private struct TableFile {
-    var path: String
-    /// What its name says.
-    var shard: UInt32
-    var number: UInt64
-    /// What its header says; nil when that cannot be read.
-    var header: TableIdentity?
   }
 
   /// A table that the store should have, and the file that has it.
@@ -210,13 +221,7 @@ package struct StoreRepair {
       for file in try list("\(FileNames.shardsDirectory)/\(directory)") {
         let path = "\(FileNames.shardsDirectory)/\(directory)/\(file)"
         guard case .table(let shard, let number) = FileNames.kind(of: path) else { continue }
-        var header: TableIdentity?
-        do throws(StoreError) {
-          header = try TableReader.readIdentity(try fileSystem.openFile(path, .read)).identity
-        } catch {
-          guard error.loss(of: path) != nil else { throw error }
-        }
-        found.append(TableFile(path: path, shard: shard, number: number, header: header))
+        found.append(try TableFile(path, shard: shard, number: number, in: fileSystem))
       }
     }
     if survey.slots == nil {
@@ -242,66 +247,83 @@ package struct StoreRepair {
       "its last record is damaged, and tables that the state before it names are gone"
   }
 
-  /// The tables that belong to the store, as far as that is known; other files are reported.
+  /// The tables that the manifest names; other files are reported.
   ///
   /// A file under another table's name is found by what its header says.
-  private mutating func wantedTables(
-    _ files: [TableFile]
-  ) throws(StoreError) -> [WantedTable] {
+  private mutating func wantedTables(_ files: [TableFile]) -> [WantedTable] {
+    guard let state = survey.state, let store = survey.store else { return [] }
     var unused = Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0) })
     var wanted: [WantedTable] = []
     func isOurs(_ file: TableFile, _ identity: TableIdentity) -> Bool {
       file.header.map { $0 == identity } ?? false
     }
-    if let state = survey.state, let store = survey.store {
-      var missing: [(TreeID, TableMetadata)] = []
-      state.forEachTable { tree, _, table in
-        let identity = TableIdentity(
-          store: store, fileNumber: table.fileNumber, keyspace: tree.keyspace, shard: tree.shard)
-        let usual = FileNames.table(shard: tree.shard, table.fileNumber)
-        let atItsPlace = unused[usual].flatMap {
-          $0.header == nil || isOurs($0, identity) ? $0 : nil
-        }
-        guard let file = files.first(where: { isOurs($0, identity) }) ?? atItsPlace else {
-          missing.append((tree, table))
-          return
-        }
-        unused[file.path] = nil
-        wanted.append(
-          WantedTable(path: file.path, identity: identity, summary: table.summary))
+    var missing: [(TreeID, TableMetadata)] = []
+    state.forEachTable { tree, _, table in
+      let identity = TableIdentity(
+        store: store, fileNumber: table.fileNumber, keyspace: tree.keyspace, shard: tree.shard)
+      let usual = FileNames.table(shard: tree.shard, table.fileNumber)
+      let atItsPlace = unused[usual].flatMap {
+        $0.header == nil || isOurs($0, identity) ? $0 : nil
       }
-      for (tree, table) in missing {
-        let path = FileNames.table(shard: tree.shard, table.fileNumber)
-        let lost = SalvagedTable(missing: path, tree, table.fileNumber, table.summary)
-        survey.damagedTrees.insert(tree)
-        survey.tables[tree, default: []].append(lost)
-        report.files.append(
-          RepairedFile(
-            path: path, fate: .lost, lostEntryCount: lost.lostEntryCount, losses: lost.losses))
+      guard let file = files.first(where: { isOurs($0, identity) }) ?? atItsPlace else {
+        missing.append((tree, table))
+        return
       }
-      for file in files where unused[file.path] != nil {
-        report.files.append(
-          RepairedFile(path: file.path, fate: .unused, note: "the manifest does not name it"))
-      }
-      return wanted
+      unused[file.path] = nil
+      wanted.append(
+        WantedTable(path: file.path, identity: identity, summary: table.summary))
     }
-    for file in files {
-      guard let header = file.header, header.store == survey.store ?? header.store,
+    for (tree, table) in missing {
+      let path = FileNames.table(shard: tree.shard, table.fileNumber)
+      let lost = SalvagedTable(missing: path, tree, table.fileNumber, table.summary)
+      survey.damagedTrees.insert(tree)
+      survey.tables[tree, default: []].append(lost)
+      report.files.append(
+        RepairedFile(
+          path: path, fate: .lost, lostEntryCount: lost.lostEntryCount, losses: lost.losses))
+    }
+    for file in files where unused[file.path] != nil {
+      report.files.append(
+        RepairedFile(path: file.path, fate: .unused, note: "the manifest does not name it"))
+    }
+    return wanted
+  }
+
+  /// Without a manifest: the tables that say that they are the store's; the others are reported, or
+  /// kept as opaque.
+  private mutating func claimedTables(
+    _ files: [TableFile]
+  ) throws(StoreError) -> [WantedTable] {
+    let keyspaces = Set(files.compactMap(\.header?.keyspace)).union(survey.keyspaces.keys)
+      .union(0..<Self.triedKeyspaceCount)
+    var wanted: [WantedTable] = []
+    for var file in files {
+      if file.header == nil, let store = survey.store {
+        try file.restoreHeader(in: fileSystem, store: store, keyspaces: keyspaces)
+      }
+      guard let header = file.header else {
+        survey.opaqueTables.append(file)
+        continue
+      }
+      guard header.store == survey.store ?? header.store,
         header.shard < survey.slots?.shardCount ?? 0, header.keyspace < .max
       else {
-        report.files.append(
-          RepairedFile(
-            path: file.path, fate: .lost,
-            losses: [
-              RepairLoss(
-                offset: 0, byteCount: UInt64(TableFormat.headerByteCount),
-                finding: "without the manifest only the header says whose the table is")
-            ]))
+        reportLost(file, "it is a table of another store, or of a shard that is not there")
         continue
       }
       wanted.append(WantedTable(path: file.path, identity: header, summary: nil))
     }
     return wanted
+  }
+
+  private mutating func reportLost(_ file: TableFile, _ finding: String) {
+    report.files.append(
+      RepairedFile(
+        path: file.path, fate: .lost,
+        losses: [
+          RepairLoss(
+            offset: 0, byteCount: UInt64(TableFormat.headerByteCount), finding: finding)
+        ]))
   }
 
   /// Without a manifest the files say whose they are; the first that is intact is believed.
@@ -365,7 +387,7 @@ package struct StoreRepair {
 
   // MARK: - What counts without a manifest
 
-  /// Leaves out the tables that others call gone.
+  /// Leaves out the tables that others call gone, and those of keyspaces that were dropped.
   private mutating func leaveOutGone(_ tables: inout [WantedTable]) throws(StoreError) {
     for table in tables {
       do throws(StoreError) {
@@ -384,6 +406,19 @@ package struct StoreRepair {
           path: table.path, fate: .unused, note: "table \(teller) says that it is replaced"))
     }
     tables.removeAll { gone[$0.identity.fileNumber] != nil }
+    for table in tables where survey.isDropped(table.identity.keyspace) {
+      report.files.append(
+        RepairedFile(path: table.path, fate: .unused, note: "its keyspace was dropped"))
+    }
+    tables.removeAll { survey.isDropped($0.identity.keyspace) }
+    noteKeyspaces(Set(tables.map(\.identity.keyspace)))
+  }
+
+  /// Gives keyspaces a name that are known by their number alone.
+  private mutating func noteKeyspaces(_ found: Set<UInt32>) {
+    for id in found where id < .max && survey.keyspaces[id] == nil && !survey.isDropped(id) {
+      survey.keyspaces[id] = "keyspace-\(id)"
+    }
   }
 
   /// Leaves out the tables that groups of others replace, as far as these are intact.
@@ -407,6 +442,17 @@ package struct StoreRepair {
     for tree in survey.tables.keys {
       survey.tables[tree]?.removeAll { verdicts[$0.fileNumber] != nil }
     }
+    for file in survey.opaqueTables {
+      if let verdict = verdicts[file.number] {
+        report.files.append(RepairedFile(path: file.path, fate: .unused, note: verdict.note))
+        continue
+      }
+      survey.opaqueShards.insert(file.shard)
+      reportLost(
+        file,
+        "nothing tells its keyspace: tables of its shard are left out, since it may have deleted"
+          + " what they hold; a repair without this file saves that")
+    }
   }
 
   /// Puts the newest layer of each tree first: by the manifest's levels, or else by what is newest
@@ -425,9 +471,6 @@ package struct StoreRepair {
         }
         return one.largestSequence > other.largestSequence
       }
-    }
-    for (tree, _) in survey.tables where survey.keyspaces[tree.keyspace] == nil {
-      survey.keyspaces[tree.keyspace] = "keyspace-\(tree.keyspace)"
     }
   }
 
@@ -496,11 +539,8 @@ package struct StoreRepair {
     _ = try log.forEachEntry(
       progress: { count throws(StoreError) in try advance(count) },
       { entry, sequence throws(StoreError) in
-        // A keyspace that was dropped; without a whole manifest one may be unknown and alive.
-        if keyspaces[entry.keyspace] == nil {
-          guard state == nil, entry.keyspace < .max else { return }
-          writer.addKeyspace(entry.keyspace)
-        }
+        // Otherwise it was dropped.
+        guard keyspaces[entry.keyspace] != nil else { return }
         func isWanted(_ tree: TreeID) -> Bool {
           // What was flushed is in tables, and a copy is needed only where these are damaged.
           damaged.contains(tree) || sequence > state?.trees[tree]?.flushedSequence ?? 0
@@ -528,6 +568,9 @@ package struct StoreRepair {
     let tables = survey.tables[tree] ?? []
     // What the layers above may have deleted; without the manifest any table may be above.
     var above = survey.state == nil ? tables.flatMap(\.gaps) : []
+    if survey.opaqueShards.contains(tree.shard) {
+      above.append(SalvagedTable.Gap(largestSequence: .max))
+    }
     for table in tables {
       let gaps = above
       sources.append(
@@ -553,41 +596,5 @@ package struct StoreRepair {
   /// Counts across closures that escape.
   private final class Counter {
     var count: UInt64 = 0
-  }
-}
-
-/// The files of a store, by their names.
-enum StoreFileList {
-  /// What is no directory where one should be has no files.
-  static func paths(of fileSystem: any FileSystem) throws(StoreError) -> [String] {
-    var paths: [String] = []
-    for name in try fileSystem.listFiles("") {
-      switch name {
-      case FileNames.logDirectory:
-        paths += try files(in: name, of: fileSystem)
-      case FileNames.shardsDirectory:
-        for shard in try files(in: name, of: fileSystem) {
-          paths += try files(in: shard, of: fileSystem)
-        }
-      default: paths.append(name)
-      }
-    }
-    return paths.filter {
-      switch FileNames.kind(of: $0) {
-      case .manifest, .logSegment, .table: true
-      case .lock, .reserve, .temporary, .unknown: false
-      }
-    }
-  }
-
-  private static func files(
-    in directory: String, of fileSystem: any FileSystem
-  ) throws(StoreError) -> [String] {
-    do throws(StoreError) {
-      return try fileSystem.listFiles(directory).map { "\(directory)/\($0)" }
-    } catch {
-      guard error.loss(of: directory) != nil else { throw error }
-      return []
-    }
   }
 }

@@ -67,6 +67,15 @@ struct TableHeader: Equatable {
     return (header, stored)
   }
 
+  /// The header that a table of this version must have had, by its checksum; nil when none fits.
+  static func of(_ identity: TableIdentity, checksum: UInt64) -> TableHeader? {
+    for features in [0, TableFormat.replacementFeature] {
+      let header = TableHeader(identity: identity, optionalFeatures: features)
+      if header.encoded().checksum == checksum { return header }
+    }
+    return nil
+  }
+
   /// Refuses a table that this code cannot read.
   func checkReadable(_ file: any File) throws(StoreError) {
     try requireReadable(

@@ -65,8 +65,9 @@ struct TableProbe {
       tombstones = try part.tombstones(footer).set
     }
     try note(footer.index) { () throws(StoreError) in index = try part.index(footer) }
-    // A header that cannot be read may announce what these hold beyond what is known.
-    let optionalFeatures = header?.optionalFeatures
+    // A header that is damaged is known by its checksum, unless it announced more than is known.
+    let known = header ?? TableHeader.of(identity, checksum: footer.headerChecksum)
+    let optionalFeatures = known?.optionalFeatures
     try note(footer.properties) { () throws(StoreError) in
       properties = try part.properties(footer, optionalFeatures: optionalFeatures)
     }
