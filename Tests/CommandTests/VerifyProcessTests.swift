@@ -367,11 +367,17 @@ struct VerifyProcessTests {
     let copy = place.file("copy")
     let planned = try run(["repair", store, "--plan", "--into", copy])
     #expect(planned.status == 76 && planned.text.contains("lost: offset"), "\(planned.text)")
+    #expect(planned.error.contains("the repair counts the keys that it saves"), "\(planned.error)")
     #expect(!FileManager.default.fileExists(atPath: copy))
     let repaired = try run(["repair", store, "--into", copy, "--json"])
     #expect(repaired.status == 76, "\(repaired.error)")
     let told = try objects(repaired)
     #expect(told.first?["complete"] as? Bool == false)
+    for document in told {
+      #expect(document["commits_lost"] as? Bool == true)
+      #expect(document["uncertain_keyspaces"] as? [String] == [])
+    }
+    #expect(repaired.error.contains("are lost: older values of the keys they changed may show"))
     let count = try #require(told.last?["entries"] as? Int)
     #expect(count > 300 && count < 400)
     #expect(try run(["verify", copy, "--deep"]).status == 0)

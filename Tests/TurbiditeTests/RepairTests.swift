@@ -71,6 +71,7 @@ struct RepairTests {
     let target = SimulatedDisk()
     let result = try repair(machine.disk.copy(), into: target)
     #expect(result.isComplete, "\(result.files)")
+    #expect(!result.areCommitsLost)
     #expect(try Specimen.contents(of: target, in: "new").values.count == 50)
   }
 
@@ -163,6 +164,8 @@ struct RepairTests {
       let losses = result.files.flatMap(\.losses)
       #expect(!result.isComplete)
       #expect(losses.contains { $0.offset < 20 * frame && $0.offset > 0 } == flips, "\(losses)")
+      #expect(result.areCommitsLost)
+      #expect(result.lostSequences.contains(11..<12) == flips, "\(result.lostSequences)")
       #expect(losses.contains { $0.offset == 0 || $0.offset > 40 * frame } == isCut, "\(losses)")
     }
   }

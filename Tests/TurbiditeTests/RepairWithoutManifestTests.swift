@@ -112,4 +112,41 @@ struct RepairWithoutManifestTests {
     #expect(saved.isEmpty)
     #expect(result.keyspaces == [""])
   }
+
+  @Test("a keyspace that was dropped, and may be back, is told", arguments: [false, true])
+  func droppedPerhaps(isFlushed: Bool) throws {
+    let machine = SimulatedMachine(seed: 10)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    let other = try store.blocking.createKeyspace("other")
+    try store.blocking.put("key", "old", in: other, durability: .synced)
+    if isFlushed { try store.blocking.flush() }
+    store.engine.waitUntilIdle()
+    let disk = machine.disk.copy()
+    store.engine.abandon()
+    for file in try Self.manifests(of: disk) { try disk.remove(file) }
+    let (result, saved) = try repair(disk)
+    #expect(saved.count == 1)
+    #expect(result.keyspaces == ["", "keyspace-1"])
+    #expect(result.uncertainKeyspaces == ["keyspace-1"])
+  }
+
+  @Test("a keyspace that an older manifest names stays dropped")
+  func droppedBefore() throws {
+    let machine = SimulatedMachine(seed: 10)
+    var store = try machine.open(Store.Options(shardCount: 1))
+    _ = try store.blocking.createKeyspace("other")
+    store.engine.abandon()
+    let older = try #require(try Self.manifests(of: machine.disk).last)
+    let bytes = try #require(machine.disk.contents(older))
+    store = try machine.open()
+    try store.blocking.dropKeyspace("other")
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    if disk.contents(older) == nil { _ = try disk.open(older, .create) }
+    try disk.setContents(older, bytes)
+    let (result, _) = try repair(disk)
+    #expect(result.manifestTrouble == nil)
+    #expect(result.keyspaces == [""])
+    #expect(result.uncertainKeyspaces.isEmpty)
+  }
 }

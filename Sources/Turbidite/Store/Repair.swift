@@ -55,22 +55,30 @@ public struct Repair: Sendable, Hashable {
   public var files: [File]
   /// Why the manifest could not guide the repair; nil when it did.
   ///
-  /// Tables and log then speak for themselves: names of keyspaces may be lost, and a table that a
-  /// compaction had just replaced counts again.
+  /// Tables and log then speak for themselves: names of keyspaces may be lost, and keyspaces that
+  /// were dropped may be back.
   public var manifestTrouble: String?
   /// The names of the keyspaces of the new store, the default one among them as an empty name.
   public var keyspaces: [String]
+  /// Those of them that may have been dropped: without a manifest nothing tells.
+  public var uncertainKeyspaces: [String]
   /// The shards of the new store.
   public var shardCount: Int
   /// Keys in the new store; 0 in a plan.
   public var savedEntryCount: UInt64
   /// Bytes of tables in the new store; 0 in a plan.
   public var savedByteCount: UInt64
-  /// Versions left out because a lost place in a newer file may have deleted them; 0 in a plan.
+  /// Versions left out because a lost place in a newer file may have deleted them.
   ///
-  /// Nothing that was deleted comes back, except by a loss of the log, which does not say what keys
-  /// it is of.
+  /// A plan counts only those of tables that are left out as a whole.
   public var withheldEntryCount: UInt64
+  /// Whether the log lost commits.
+  ///
+  /// Nothing tells which keys they changed: older values of these show, and what they deleted. By
+  /// no other loss does anything come back that was deleted.
+  public var areCommitsLost: Bool
+  /// The sequence numbers of lost commits, as far as the commits around them tell.
+  public var lostSequences: [Range<UInt64>]
   /// Whether nothing is lost.
   public var isComplete: Bool
 }
@@ -156,9 +164,11 @@ extension Repair {
   fileprivate init(_ report: RepairReport) {
     self.init(
       files: report.files.map(File.init), manifestTrouble: report.manifestTrouble,
-      keyspaces: report.keyspaceNames, shardCount: report.shardCount,
-      savedEntryCount: report.savedEntryCount, savedByteCount: report.savedByteCount,
-      withheldEntryCount: report.withheldEntryCount, isComplete: report.isComplete)
+      keyspaces: report.keyspaceNames, uncertainKeyspaces: report.uncertainKeyspaceNames,
+      shardCount: report.shardCount, savedEntryCount: report.savedEntryCount,
+      savedByteCount: report.savedByteCount, withheldEntryCount: report.withheldEntryCount,
+      areCommitsLost: report.areCommitsLost, lostSequences: report.lostSequences,
+      isComplete: report.isComplete)
   }
 }
 

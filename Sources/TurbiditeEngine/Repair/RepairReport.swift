@@ -57,6 +57,14 @@ package struct RepairReport: Sendable, Hashable {
   /// Versions that were left out because a lost place in a newer file may have deleted them.
   package var withheldEntryCount: UInt64 = 0
 
+  /// The log lost commits: what these changed is not known.
+  package var areCommitsLost: Bool {
+    files.contains { $0.path.hasPrefix(FileNames.logDirectory) && !$0.losses.isEmpty }
+  }
+
+  /// Their sequence numbers, as far as the commits around them tell.
+  package var lostSequences: [Range<UInt64>] { files.flatMap(\.losses).compactMap(\.sequences) }
+
   package var isComplete: Bool {
     manifestTrouble == nil && withheldEntryCount == 0
       && files.allSatisfy { $0.fate == .whole || $0.fate == .unused }

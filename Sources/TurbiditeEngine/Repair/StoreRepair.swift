@@ -25,8 +25,9 @@ package struct StoreRepair {
   private var totalByteCount: UInt64 = 0
   package private(set) var report = RepairReport()
 
-  /// Keyspaces that a table may be of though nothing else tells of them. Numbers are given out in
-  /// order, so few stores have one beyond; trying all of them takes milliseconds.
+  /// Keyspaces that a table may be of though nothing else tells of them.
+  ///
+  /// Numbers are given out in order, so few stores have one beyond; trying all takes milliseconds.
   private static let triedKeyspaceCount: UInt32 = 4096
 
   /// Keeps a writer that comes meanwhile from deleting what is being read.
@@ -95,8 +96,7 @@ package struct StoreRepair {
       progress: { count throws(StoreError) in try advance(count) },
       { (entry, _) throws(StoreError) in keyspaces.insert(entry.keyspace) })
     if survey.state == nil { noteKeyspaces(keyspaces) }
-    var tables = survey.state == nil ? try claimedTables(files) : wantedTables(files)
-    if survey.state == nil { try leaveOutGone(&tables) }
+    let tables = survey.state == nil ? try claimedTables(files) : wantedTables(files)
     for loss in log.files.flatMap(\.losses) {
       if let sequences = loss.sequences { survey.sequences.watch(sequences) }
     }
@@ -283,8 +283,7 @@ package struct StoreRepair {
           path: path, fate: .lost, lostEntryCount: lost.lostEntryCount, losses: lost.losses))
     }
     for file in files where unused[file.path] != nil {
-      report.files.append(
-        RepairedFile(path: file.path, fate: .unused, note: "the manifest does not name it"))
+      reportUnused(file.path, "the manifest does not name it")
     }
     return wanted
   }
@@ -313,17 +312,18 @@ package struct StoreRepair {
       }
       wanted.append(WantedTable(path: file.path, identity: header, summary: nil))
     }
+    try leaveOutGone(&wanted)
     return wanted
   }
 
+  private mutating func reportUnused(_ path: String, _ note: String) {
+    report.files.append(RepairedFile(path: path, fate: .unused, note: note))
+  }
+
   private mutating func reportLost(_ file: TableFile, _ finding: String) {
-    report.files.append(
-      RepairedFile(
-        path: file.path, fate: .lost,
-        losses: [
-          RepairLoss(
-            offset: 0, byteCount: UInt64(TableFormat.headerByteCount), finding: finding)
-        ]))
+    let count = UInt64(TableFormat.headerByteCount)
+    let loss = RepairLoss(offset: 0, byteCount: count, finding: finding)
+    report.files.append(RepairedFile(path: file.path, fate: .lost, losses: [loss]))
   }
 
   /// Without a manifest the files say whose they are; the first that is intact is believed.
@@ -401,14 +401,11 @@ package struct StoreRepair {
     let gone = survey.replacements.gone
     for table in tables {
       guard let teller = gone[table.identity.fileNumber] else { continue }
-      report.files.append(
-        RepairedFile(
-          path: table.path, fate: .unused, note: "table \(teller) says that it is replaced"))
+      reportUnused(table.path, "table \(teller) says that it is replaced")
     }
     tables.removeAll { gone[$0.identity.fileNumber] != nil }
     for table in tables where survey.isDropped(table.identity.keyspace) {
-      report.files.append(
-        RepairedFile(path: table.path, fate: .unused, note: "its keyspace was dropped"))
+      reportUnused(table.path, "its keyspace was dropped")
     }
     tables.removeAll { survey.isDropped($0.identity.keyspace) }
     noteKeyspaces(Set(tables.map(\.identity.keyspace)))
@@ -444,7 +441,7 @@ package struct StoreRepair {
     }
     for file in survey.opaqueTables {
       if let verdict = verdicts[file.number] {
-        report.files.append(RepairedFile(path: file.path, fate: .unused, note: verdict.note))
+        reportUnused(file.path, verdict.note)
         continue
       }
       survey.opaqueShards.insert(file.shard)

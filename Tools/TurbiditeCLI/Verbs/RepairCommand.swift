@@ -12,11 +12,13 @@ struct RepairCommand: Verb {
     discussion: """
       Says first, file by file, what can be saved and what is lost; --plan stops there. Then \
       builds the new store, which appears whole or not at all; the damaged one is only read. \
-      Nothing that was deleted comes back: where a lost place may have held a deletion, older \
-      versions of the keys there are left out and counted. An interrupt ends the command with \
-      nothing made; what a kill leaves, .NAME.repair, the next attempt clears. Without a manifest, \
-      tables and log speak for themselves. The exit status is 76 when anything is lost, and 0 when \
-      all is saved.
+      Nothing that was deleted comes back by a lost place of a table: where that may have held a \
+      deletion, older versions of the keys there are left out. How many, and how many keys are \
+      saved, only the repair itself counts. A lost commit of the log does not say which keys it \
+      changed: their older values may show, also of keys that it deleted. An interrupt ends the \
+      command with nothing made; what a kill leaves, .NAME.repair, the next attempt clears. \
+      Without a manifest, tables and log speak for themselves, and keyspaces that were dropped may \
+      be back. The exit status is 76 when anything is lost, and 0 when all is saved.
       """)
 
   @Argument(help: "The damaged store's directory.") var directory: String
@@ -151,6 +153,7 @@ struct RepairCommand: Verb {
       json.array("keyspaces") { json in
         for name in repair.keyspaces { json.element(name) }
       }
+      writeDoubts(repair, &json)
       json.array("files") { json in
         for file in repair.files {
           json.object { json in
@@ -176,8 +179,25 @@ struct RepairCommand: Verb {
         json.member("entries", repair.savedEntryCount)
         json.member("bytes", repair.savedByteCount)
         json.member("withheld_entries", repair.withheldEntryCount)
+        writeDoubts(repair, &json)
       })
     try report.finish()
+  }
+
+  /// What may show although it was changed, deleted or dropped.
+  private func writeDoubts(_ repair: Repair, _ json: inout JSONWriter) {
+    json.array("uncertain_keyspaces") { json in
+      for name in repair.uncertainKeyspaces { json.element(name) }
+    }
+    json.member("commits_lost", repair.areCommitsLost)
+    json.array("lost_sequences") { json in
+      for range in repair.lostSequences {
+        json.object { json in
+          json.member("first", range.lowerBound)
+          json.member("last", range.upperBound - 1)
+        }
+      }
+    }
   }
 
   private func write(_ losses: [Repair.Loss], _ name: String, _ json: inout JSONWriter) {
@@ -206,6 +226,11 @@ struct RepairCommand: Verb {
     if let trouble = repair.manifestTrouble {
       global.console.note("the manifest could not guide the repair: \(trouble)")
     }
+    if !repair.uncertainKeyspaces.isEmpty {
+      global.console.note(
+        "without a manifest nothing tells whether keyspaces were dropped; these may be back: "
+          + repair.uncertainKeyspaces.map(Escapes.visible).joined(separator: ", "))
+    }
     guard !repair.isComplete else {
       return global.console.note(
         plan ? "everything can be saved" : "everything is saved; verify it with turbidite verify")
@@ -215,10 +240,18 @@ struct RepairCommand: Verb {
     if !harmed.isEmpty {
       what += ": \(Numbers.counted(harmed.count, "file")) with losses"
     }
-    if repair.withheldEntryCount > 0 {
+    if plan {
+      what += "; the repair counts the keys that it saves and the older versions that it leaves out"
+    } else if repair.withheldEntryCount > 0 {
       what +=
         "; \(Numbers.counted(Int(clamping: repair.withheldEntryCount), "older version")) left out,"
         + " since what was lost may have deleted them"
+    }
+    if repair.areCommitsLost {
+      let numbers = repair.lostSequences.map { " \($0.lowerBound) to \($0.upperBound - 1)" }
+      what +=
+        "; commits\(numbers.joined(separator: ",")) are lost: older values of the keys they changed"
+        + " may show"
     }
     throw CommandFailure.stated(
       Statement(
