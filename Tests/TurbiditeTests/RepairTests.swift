@@ -249,47 +249,95 @@ struct RepairTests {
     #expect(try Specimen.contents(of: target, in: "new").values == before)
   }
 
-  @Test(
-    "a crash or a failure at any operation leaves a whole store or none, and a second try works")
-  func crash() throws {
-    let (disk, truth) = try written(2, .defaults)
-    let before = try Specimen.paths(of: disk).map { disk.contents($0) }
-    func run(_ stop: Int?) throws -> (SimulatedDisk, Int) {
-      let target = SimulatedDisk()
-      let count = Mutex(0)
-      target.beforeOperation = { operation, index throws(SystemError) in
-        count.withLock { $0 = index + 1 }
-        if let stop, index >= stop {
-          throw SystemError(operation: "crash", path: operation.path, code: 5)
-        }
+  /// What a store suffers before it is repaired.
+  enum Ailment: CaseIterable {
+    case none
+    case block
+    case manifest
+
+    func apply(to disk: SimulatedDisk) throws {
+      switch self {
+      case .none: break
+      case .block:
+        // The log has the same entries.
+        for segment in try disk.list("log") { try disk.remove("log/\(segment)") }
+        let table = try #require(try disk.list("shards/0000").max())
+        try disk.corrupt("shards/0000/\(table)", at: TableFormat.headerByteCount + 20, xor: 0xff)
+      case .manifest:
+        for file in try disk.list("") where file.hasPrefix("MANIFEST") { try disk.remove(file) }
       }
-      do throws(StoreError) {
-        _ = try repair(disk, into: target)
-        #expect(stop == nil)
-      } catch {
-        #expect(stop != nil, "\(error)")
-      }
-      target.beforeOperation = nil
-      return (target, count.withLock { $0 })
     }
-    let operations = try run(nil).1
+  }
+
+  /// Repairs `disk` into `target`, which fails from its operation `stop` on.
+  ///
+  /// - Returns: how many operations there were.
+  private func repair(
+    _ disk: SimulatedDisk, into target: SimulatedDisk, stoppingAt stop: Int?
+  ) throws -> Int {
+    let start = target.operationCount
+    target.beforeOperation = { operation, index throws(SystemError) in
+      if let stop, index >= start + stop {
+        throw SystemError(operation: "crash", path: operation.path, code: 5)
+      }
+    }
+    defer { target.beforeOperation = nil }
+    do throws(StoreError) {
+      _ = try repair(disk, into: target)
+      #expect(stop == nil)
+    } catch {
+      #expect(stop != nil, "\(error)")
+    }
+    return target.operationCount - start
+  }
+
+  @Test(
+    "a crash or a failure at any operation leaves a whole store or none, and a second try works",
+    arguments: Ailment.allCases)
+  func crash(_ ailment: Ailment) throws {
+    let (disk, truth) = try written(2, .defaults)
+    try ailment.apply(to: disk)
+    let before = try Specimen.paths(of: disk).map { disk.contents($0) }
+    let undisturbed = SimulatedDisk()
+    let operations = try repair(disk, into: undisturbed, stoppingAt: nil)
+    let saved = try Specimen.contents(of: undisturbed, in: "new").values
     #expect(operations > 20)
+    #expect((saved == truth) == (ailment != .block))
     var states: Set<UInt64> = []
+    var retryCount = 0
+    /// What a crash left is the whole new store, or nothing that keeps a repair from making it.
+    func check(_ target: SimulatedDisk, _ name: String) throws {
+      if !(try target.list("").contains("new")) {
+        _ = try repair(disk, into: target, stoppingAt: nil)
+        #expect(try target.list("") == ["new"], "\(name)")
+      }
+      #expect(try Specimen.contents(of: target, in: "new").values == saved, "\(name)")
+    }
     for stop in 0..<operations {
-      let (target, _) = try run(stop)
+      let target = SimulatedDisk()
+      _ = try repair(disk, into: target, stoppingAt: stop)
       for survivors in target.crashSurvivors(.posix) {
         let after = target.crashed(.these(survivors))
         guard states.insert(after.durableHash).inserted else { continue }
-        if try after.list("").contains("new") {
-          #expect(try Specimen.contents(of: after, in: "new").values == truth, "operation \(stop)")
-        } else if states.count.isMultiple(of: 8) {
-          #expect(try repair(disk, into: after).isComplete)
-          #expect(try Specimen.contents(of: after, in: "new").values == truth, "operation \(stop)")
-          #expect(try after.list("") == ["new"], "operation \(stop)")
+        if !(try after.list("").contains("new")) {
+          // The second try is crashed as well, at calls that differ from state to state.
+          for second in stride(from: states.count % 8, to: operations, by: 8) {
+            let again = after.copy()
+            _ = try repair(disk, into: again, stoppingAt: second)
+            retryCount += 1
+            for survivors in again.crashSurvivors(.posix).suffix(2) {
+              let name = "operation \(stop), then \(second)"
+              try check(again.crashed(.these(survivors)), name)
+            }
+          }
         }
+        try check(after, "operation \(stop)")
       }
     }
-    print("repair crashes: \(operations) operations, \(states.count) distinct states")
+    print(
+      "repair crashes, \(ailment): \(operations) operations, \(states.count) distinct states,"
+        + " \(retryCount) crashes of a second try")
+    #expect(retryCount > 100)
     #expect(try Specimen.paths(of: disk).map { disk.contents($0) } == before)
   }
 
