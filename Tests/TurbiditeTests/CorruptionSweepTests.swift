@@ -171,7 +171,27 @@ struct CorruptionSweepTests {
             changes: [path: bytes.count..<bytes.count + 100])
         })
     }
-    return recipes + swaps(files)
+    return recipes + swaps(files) + withoutLog(files)
+  }
+
+  /// While the log has what a table lost, nothing has to be left out; here it has not.
+  private static func withoutLog(_ files: [String: [UInt8]]) -> [Recipe] {
+    var recipes: [Recipe] = []
+    let segments = files.filter { $0.key.hasPrefix("log/") }
+    for (path, bytes) in files.sorted(by: { $0.key < $1.key }) where path.hasPrefix("shards/") {
+      for offset in stride(from: 0, to: bytes.count, by: 29) {
+        recipes.append(
+          Recipe(isOfMany: offset % 4 > 0) {
+            var changed = files.filter { segments[$0.key] == nil }
+            changed[path]?[offset] ^= 0x40
+            var changes = segments.mapValues(\.indices)
+            changes[path] = offset..<offset + 1
+            return Mutant(
+              name: "\(path) at \(offset) without the log", files: changed, changes: changes)
+          })
+      }
+    }
+    return recipes
   }
 
   private static func sectorMutants(

@@ -32,29 +32,71 @@ struct RepairOracle {
       ?? objection(toReport: repair, saved, there, lost)
   }
 
-  /// Every live record in an intact place is saved, unless a table has lost what may have deleted
+  /// Every live record in an intact place is saved, unless a lost place of a table may have deleted
   /// it: then the report counts it.
   private func objection(
     toMissing saved: [PlacedKey: [UInt8]], _ there: Set<Version>, _ lost: [Unit], withheld: UInt64
   ) -> String? {
-    let damaged = Set(lost.filter { !$0.isLog }.map(\.file))
-    if withheld > 0 && damaged.isEmpty { return "\(withheld) withheld, and no table lost anything" }
-    let newestLost = specimen.units.filter { damaged.contains($0.file) }.flatMap(\.versions)
-      .map(\.sequence).max()
+    let doubts = doubts(after: lost)
+    if withheld > 0 && doubts.isEmpty {
+      return "\(withheld) withheld, and no table lost a deletion"
+    }
     var missing: [PlacedKey] = []
     for (key, value) in specimen.truth where saved[key] != value {
       guard let newest = newest(of: key, in: specimen.versions), there.contains(newest) else {
         continue
       }
-      guard let newestLost, newest.sequence <= newestLost else {
-        return "\(String(decoding: key.key, as: UTF8.self)) is newer than all that tables lost, and"
-          + " is not saved"
+      guard doubts.contains(where: { $0.mayHide(newest) }) else {
+        return "\(String(decoding: key.key, as: UTF8.self)) is in an intact place and not saved,"
+          + " though nothing that was lost can have deleted it"
       }
       missing.append(key)
     }
     guard missing.count > Int(withheld) else { return nil }
     return "\(missing.count) records in intact places are not saved, \(withheld) withheld:"
       + " \(missing.map { String(decoding: $0.key, as: UTF8.self) })"
+  }
+
+  /// Keys, both ends among them, that a table may have deleted where it lost something.
+  private struct Doubt {
+    var keyspace: UInt32
+    var first: [UInt8]
+    var last: [UInt8]
+    var largestSequence: UInt64
+
+    func mayHide(_ version: Version) -> Bool {
+      version.start.keyspace == keyspace && version.sequence <= largestSequence
+        && !version.start.key.precedes(first) && !last.precedes(version.start.key)
+    }
+  }
+
+  /// What counts keep from being known: of each table that lost a deletion, the keys between the
+  /// intact blocks around each lost one, or between its bounds where it lost ranges.
+  private func doubts(after lost: [Unit]) -> [Doubt] {
+    var doubts: [Doubt] = []
+    for (file, lostUnits) in Dictionary(grouping: lost.filter { !$0.isLog }, by: \.file) {
+      let units = specimen.units.filter { $0.file == file }
+        .sorted { $0.range.lowerBound < $1.range.lowerBound }
+      let versions = units.flatMap(\.versions)
+      guard lostUnits.flatMap(\.versions).contains(where: { $0.value == nil }) else { continue }
+      let bounds = Doubt(
+        keyspace: versions[0].start.keyspace,
+        first: versions.map(\.start.key).min { $0.precedes($1) } ?? [],
+        last: versions.map { $0.end ?? $0.start.key }.max { $0.precedes($1) } ?? [],
+        largestSequence: versions.map(\.sequence).max() ?? 0)
+      let blocks = units.filter { $0.versions[0].end == nil }
+      for unit in lostUnits {
+        var doubt = bounds
+        if unit.versions[0].end == nil {
+          let before = blocks.last { $0.range.upperBound <= unit.range.lowerBound && isIntact($0) }
+          let behind = blocks.first { $0.range.lowerBound >= unit.range.upperBound && isIntact($0) }
+          doubt.first = before?.versions.last?.start.key ?? bounds.first
+          doubt.last = behind?.versions.first?.start.key ?? bounds.last
+        }
+        doubts.append(doubt)
+      }
+    }
+    return doubts
   }
 
   /// Nothing is invented, and nothing deleted comes back.
@@ -94,7 +136,10 @@ struct RepairOracle {
         return "\(unit.file) \(unit.range) is lost, and all is said to be saved"
       }
       let isNamed = repair.files.contains { file in
-        if unit.isLog && file.path == FileNames.logDirectory { return true }
+        // Without any segment the manifest tells that there was a log, and only where it began.
+        let isLogThere = files.keys.contains { $0.hasPrefix("log/") }
+        let ofLog = isLogThere ? file.path == FileNames.logDirectory : file.path.hasPrefix("log")
+        if unit.isLog && ofLog { return true }
         guard file.path == unit.file else { return false }
         let end = min(unit.range.upperBound, fileEnd(unit))
         return file.losses.contains { loss in
