@@ -130,8 +130,8 @@ private enum Seeds {
     (Array("key2".utf8), Array("key3".utf8), 7), (Array("key25".utf8), Array("key5".utf8), 9),
   ])
 
-  /// Tables of one block and of many, with old versions, tombstones and ranges, and with ranges
-  /// alone.
+  /// Tables of one block and of many, with old versions, tombstones and ranges, with ranges alone,
+  /// and such as replace others.
   private static func tables() throws(StoreError) -> [[UInt8]] {
     var tables: [[UInt8]] = []
     for (count, options, hasRanges) in [
@@ -142,18 +142,22 @@ private enum Seeds {
     ] {
       tables.append(try table(count, options, hasRanges: hasRanges))
     }
+    for (inputs, gone) in [([1, 2, 5], []), ([], [3]), ([1], [2, 3])] as [([UInt64], [UInt64])] {
+      let replacement = TableReplacement(group: 6, ordinal: 1, inputs: inputs, gone: gone)
+      tables.append(try table(3, TableOptions(), hasRanges: false, replacement: replacement))
+    }
     return tables
   }
 
   private static func table(
-    _ count: Int, _ options: TableOptions, hasRanges: Bool
+    _ count: Int, _ options: TableOptions, hasRanges: Bool, replacement: TableReplacement? = nil
   ) throws(StoreError) -> [UInt8] {
     let disk = SimulatedDisk()
     do throws(SystemError) {
       let writer = TableWriter(
         file: try disk.open("table", .create),
         identity: TableIdentity(store: StoreArchive.store, fileNumber: 7, keyspace: 0, shard: 0),
-        options: options)
+        options: options, replacement: replacement)
       do throws(StoreError) {
         for number in 0..<count {
           // Every fifth key has an older version, every seventh is deleted.

@@ -125,6 +125,28 @@ struct InspectionTests {
     #expect(brief.properties.count == found.properties.count)
   }
 
+  @Test("a table of a compaction shows what it replaces")
+  func replacement() throws {
+    let flushed = try path(.table)
+    #expect(
+      try inspect(file: flushed).properties.allSatisfy { !["group", "replaces"].contains($0.name) })
+    let opened = try Store.Blocking.open(at: store)
+    try opened.blocking.put("key15", "new")
+    try opened.blocking.flush()
+    let inputs = try files(.table).map { Int($0.path.dropLast(5).suffix(6)) }
+    try opened.blocking.compact()
+    try opened.blocking.close()
+    let found = try inspect(file: path(.table))
+    let properties = Dictionary(uniqueKeysWithValues: found.properties.map { ($0.name, $0.value) })
+    let number = try #require(properties["table"])
+    #expect(properties["group"] == "table 1, the last, of the compaction that began with \(number)")
+    #expect(
+      properties["replaces"]
+        == inputs.compactMap { $0 }.sorted().map { "\($0)" }
+        .joined(separator: " "))
+    #expect(properties["gone"] == "none")
+  }
+
   @Test("a log segment shows its frames and entries, escaped and cut")
   func log() throws {
     let segments = try files(.log).map {

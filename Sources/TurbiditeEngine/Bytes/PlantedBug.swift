@@ -148,6 +148,8 @@ enum PlantedBug: CaseIterable {
   case splitVersionsOfKey
   /// Each table of a compaction holds all of its range tombstones.
   case unclippedRangeTombstones
+  /// A table forgets what it replaces.
+  case forgetReplaced
 
   // MARK: - Verification, checkpoints and repair
 

@@ -85,7 +85,8 @@ struct TableSink {
     var replacement: TableReplacement?
     if inputs != nil || !gone.isEmpty {
       replacement = TableReplacement(
-        group: createdNumbers[0], ordinal: UInt64(tables.count), inputs: inputs ?? [], gone: gone)
+        group: createdNumbers[0], ordinal: UInt64(tables.count),
+        inputs: planted(.forgetReplaced) ? [] : inputs ?? [], gone: gone)
     }
     writer = TableWriter(
       file: file,

@@ -19,7 +19,10 @@ extension FileInspection {
       property("keyspace", header.identity.keyspace)
       property("shard", header.identity.shard)
     }
-    if let counts = probe.properties { describe(counts) }
+    if let counts = probe.properties {
+      describe(counts)
+      if let replacement = counts.replacement { describe(replacement) }
+    }
     if let filter = probe.filter { describe(filter) }
     if let footer = probe.footer {
       property("footer checksum", hexadecimal(probe.footerChecksum))
@@ -66,6 +69,19 @@ extension FileInspection {
     property("raw bytes", counts.rawByteCount)
     property("data blocks", counts.dataBlockCount)
     property("largest block", "\(counts.largestBlockByteCount) raw bytes")
+  }
+
+  private mutating func describe(_ replacement: TableReplacement) {
+    func list(_ numbers: [UInt64]) -> String {
+      numbers.isEmpty ? "none" : numbers.map(String.init).joined(separator: " ")
+    }
+    let kind = replacement.inputs.isEmpty ? "flush" : "compaction"
+    property(
+      "group",
+      "table \(replacement.ordinal &+ 1)\(replacement.isLast ? ", the last," : "")"
+        + " of the \(kind) that began with \(replacement.group)")
+    property("replaces", list(replacement.inputs))
+    property("gone", list(replacement.gone))
   }
 
   private mutating func describe(_ filter: Filter) {
