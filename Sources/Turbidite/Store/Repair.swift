@@ -75,7 +75,8 @@ public struct Repair: Sendable, Hashable {
   /// Whether the log lost commits.
   ///
   /// Nothing tells which keys they changed: older values of these show, and what they deleted. By
-  /// no other loss does anything come back that was deleted.
+  /// no other loss does anything come back that was deleted. Without a manifest commits that are
+  /// missing at either end of the log are not noticed.
   public var areCommitsLost: Bool
   /// The sequence numbers of lost commits, as far as the commits around them tell.
   public var lostSequences: [Range<UInt64>]
