@@ -196,6 +196,40 @@ struct VerifyProcessTests {
     #expect(try run(["verify", store, "--deep"]).status == 0)
   }
 
+  @Test("a store whose manifest is missing is damaged, and no new one is made on top of it")
+  func missingManifest() throws {
+    let outcome = try shell(
+      """
+      rm "$D"/store/MANIFEST-*
+      find "$D/store" | sort >"$D/before"
+      for verb in info stats files "get key" "checkpoint --into $D/copy" "put --create key 1"; do
+        set -- $verb; first=$1; shift
+        "$T" $first "$D/store" "$@" >>"$D/said" 2>&1; echo $?
+      done
+      "$T" verify "$D/store"; echo $?
+      find "$D/store" | sort | cmp - "$D/before"; ls "$D"
+      """)
+    let lines = outcome.text.split(separator: "\n")
+    #expect(lines.prefix(6).allSatisfy { $0 == "76" }, "\(outcome.text)")
+    #expect(outcome.text.contains("DAMAGE  MANIFEST-*  "), "\(outcome.text)")
+    #expect(!outcome.text.contains("MANIFEST-000000"))
+    #expect(lines.suffix(4) == ["76", "before", "said", "store"], "\(outcome.text)")
+    let said = String(decoding: try place.read("said"), as: UTF8.self)
+    #expect(said.contains("the store's manifest is missing, but log/"), "\(said)")
+    #expect(said.components(separatedBy: "turbidite repair").count == 7, "\(said)")
+  }
+
+  @Test("what an interrupted creation leaves is no store, and one can be made there")
+  func interruptedCreation() throws {
+    let outcome = try shell(
+      """
+      mkdir -p "$D/new/log" "$D/new/shards/0000"; : > "$D/new/LOCK"; : > "$D/new/MANIFEST-000001.new"
+      "$T" info "$D/new"; echo $?; "$T" verify "$D/new"; echo $?
+      "$T" put --create "$D/new" key 1; echo $?; "$T" get "$D/new" key
+      """)
+    #expect(outcome.text == "66\n66\n0\n1\n", "\(outcome.text) \(outcome.error)")
+  }
+
   @Test("what is no store is no damage")
   func noStore() throws {
     #expect(try run(["verify", place.file("absent")]).status == 66)
