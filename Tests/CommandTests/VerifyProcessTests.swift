@@ -230,6 +230,26 @@ struct VerifyProcessTests {
     #expect(outcome.text == "66\n66\n0\n1\n", "\(outcome.text) \(outcome.error)")
   }
 
+  @Test(
+    "a live table of another size or kind is damage to info and checkpoint, which read none",
+    arguments: [": >", "truncate -s 100", "truncate -s +1", "rm", "rm F; mkdir", "rm F; mkfifo"])
+  func misshapenTable(_ harm: String) throws {
+    let table = try #require(try files("table").first)
+    let line = harm.replacingOccurrences(of: "F;", with: "$F;")
+    let outcome = try shell(
+      """
+      F="$D/store/\(table)"; \(line) "$F"
+      for verb in info "checkpoint --into $D/copy"; do
+        set -- $verb; first=$1; shift
+        timeout 20 "$T" $first "$D/store" "$@" >/dev/null; echo $?
+      done; ls "$D"
+      """)
+    #expect(outcome.text == "76\n76\nstore\n", "\(outcome.text) \(outcome.error)")
+    #expect(
+      outcome.error.components(separatedBy: "where: \(table) at offset").count == 3,
+      "\(outcome.error)")
+  }
+
   @Test("what is no store is no damage")
   func noStore() throws {
     #expect(try run(["verify", place.file("absent")]).status == 66)

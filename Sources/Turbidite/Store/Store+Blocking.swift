@@ -210,6 +210,9 @@ extension Store {
     /// Waits until background work has caught up.
     package func waitUntilIdle() { engine.waitUntilIdle() }
 
+    /// Throws when a live table is missing, is no file, or has another size than it should have.
+    package func requireLiveTables() throws(StoreError) { try engine.requireLiveTables() }
+
     /// Counts of everything the store holds, from metadata.
     public func statistics() throws(StoreError) -> Statistics {
       try Statistics(of: store)
