@@ -26,7 +26,7 @@ extension Store {
       do throws(SystemError) {
         scheduler = try ThreadScheduler(threadCount: options.threadCount(processors))
       } catch {
-        throw StoreError(error)
+        throw .resourceExhausted("\(error.operation): \(systemMessage(error.code))")
       }
       let machine = StoreMachine(
         environment: EngineEnvironment(
