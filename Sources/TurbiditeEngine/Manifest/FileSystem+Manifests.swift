@@ -28,20 +28,26 @@ extension FileSystem {
   /// Throws when a segment or a table is there, which nothing but a lost manifest explains: an
   /// interrupted creation leaves only directories.
   func requireNoParts() throws(StoreError) {
+    guard let part = try anyPart() else { return }
+    throw .corrupt(
+      Damage(
+        file: FileNames.anyManifest, offset: 0,
+        finding: "the store's manifest is missing, but \(part) is there"))
+  }
+
+  /// The path of a segment or table; nil when there is none.
+  func anyPart() throws(StoreError) -> String? {
     var directories = [FileNames.logDirectory]
     directories += try paths(in: FileNames.shardsDirectory)
     for directory in directories {
       for path in try paths(in: directory) {
         switch FileNames.kind(of: path) {
-        case .logSegment, .table:
-          throw .corrupt(
-            Damage(
-              file: FileNames.anyManifest, offset: 0,
-              finding: "the store's manifest is missing, but \(path) is there"))
+        case .logSegment, .table: return path
         default: continue
         }
       }
     }
+    return nil
   }
 
   /// The paths in a directory; none where there is no directory.
