@@ -381,6 +381,8 @@ struct VerifyProcessTests {
       "$T" put "$D/copy" mine 1; "$T" scan "$D/copy" --prefix key --count
       """)
     #expect(outcome.text == "0\n0\n0\n0\n400\n", "\(outcome.text) \(outcome.error)")
+    let said = String(decoding: try place.read("said"), as: UTF8.self)
+    #expect(said.contains("fuser on the file LOCK"), "\(said)")
   }
 
   @Test("a checkpoint of what is no store, or to where none can be, is refused")

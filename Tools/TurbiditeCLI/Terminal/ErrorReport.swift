@@ -38,7 +38,9 @@ extension Statement {
     case .resourceExhausted: "raise the limit (see ulimit -a) or free memory"
     case .io: "see the system's log (dmesg): the disk may be failing"
     case .durabilityLost: "check the disk, then read back what was written"
-    case .locked: "wait until the other process has closed the store, or end it"
+    case .locked:
+      "wait until the other process has closed the store, or end it: fuser on the file LOCK lists"
+        + " those that have it open, readers too"
     case .permissionDenied: "check who owns the directory and its mode"
     case .corrupt:
       "keep a copy of the directory before anything else; then see turbidite verify and"
