@@ -53,6 +53,9 @@ extension SystemError {
   /// What the system says when the disk is full.
   package static let noSpaceCode: Int32 = ENOSPC
 
+  /// What the system says when there is no memory.
+  package static let noMemoryCode: Int32 = ENOMEM
+
   /// The name is taken.
   package var isPresent: Bool { code == EEXIST }
 

@@ -196,6 +196,60 @@ struct VerifyProcessTests {
     #expect(try run(["verify", store, "--deep"]).status == 0)
   }
 
+  @Test("a store whose manifest is missing is damaged, and no new one is made on top of it")
+  func missingManifest() throws {
+    let outcome = try shell(
+      """
+      rm "$D"/store/MANIFEST-*
+      find "$D/store" | sort >"$D/before"
+      for verb in info stats files "get key" "checkpoint --into $D/copy" "put --create key 1"; do
+        set -- $verb; first=$1; shift
+        "$T" $first "$D/store" "$@" >>"$D/said" 2>&1; echo $?
+      done
+      "$T" verify "$D/store"; echo $?
+      find "$D/store" | sort | cmp - "$D/before"; ls "$D"
+      """)
+    let lines = outcome.text.split(separator: "\n")
+    #expect(lines.prefix(6).allSatisfy { $0 == "76" }, "\(outcome.text)")
+    #expect(outcome.text.contains("DAMAGE  MANIFEST-*  "), "\(outcome.text)")
+    #expect(!outcome.text.contains("MANIFEST-000000"))
+    #expect(lines.suffix(4) == ["76", "before", "said", "store"], "\(outcome.text)")
+    let said = String(decoding: try place.read("said"), as: UTF8.self)
+    #expect(said.contains("the store's manifest is missing, but log/"), "\(said)")
+    #expect(said.components(separatedBy: "turbidite repair").count == 7, "\(said)")
+  }
+
+  @Test("what an interrupted creation leaves is no store, and one can be made there")
+  func interruptedCreation() throws {
+    let outcome = try shell(
+      """
+      mkdir -p "$D/new/log" "$D/new/shards/0000"; : > "$D/new/LOCK"; : > "$D/new/MANIFEST-000001.new"
+      "$T" info "$D/new"; echo $?; "$T" verify "$D/new"; echo $?
+      "$T" put --create "$D/new" key 1; echo $?; "$T" get "$D/new" key
+      """)
+    #expect(outcome.text == "66\n66\n0\n1\n", "\(outcome.text) \(outcome.error)")
+  }
+
+  @Test(
+    "a live table of another size or kind is damage to info and checkpoint, which read none",
+    arguments: [": >", "truncate -s 100", "truncate -s +1", "rm", "rm F; mkdir", "rm F; mkfifo"])
+  func misshapenTable(_ harm: String) throws {
+    let table = try #require(try files("table").first)
+    let line = harm.replacingOccurrences(of: "F;", with: "$F;")
+    let outcome = try shell(
+      """
+      F="$D/store/\(table)"; \(line) "$F"
+      for verb in info "checkpoint --into $D/copy"; do
+        set -- $verb; first=$1; shift
+        timeout 20 "$T" $first "$D/store" "$@" >/dev/null; echo $?
+      done; ls "$D"
+      """)
+    #expect(outcome.text == "76\n76\nstore\n", "\(outcome.text) \(outcome.error)")
+    #expect(
+      outcome.error.components(separatedBy: "where: \(table) at offset").count == 3,
+      "\(outcome.error)")
+  }
+
   @Test("what is no store is no damage")
   func noStore() throws {
     #expect(try run(["verify", place.file("absent")]).status == 66)
@@ -327,6 +381,8 @@ struct VerifyProcessTests {
       "$T" put "$D/copy" mine 1; "$T" scan "$D/copy" --prefix key --count
       """)
     #expect(outcome.text == "0\n0\n0\n0\n400\n", "\(outcome.text) \(outcome.error)")
+    let said = String(decoding: try place.read("said"), as: UTF8.self)
+    #expect(said.contains("fuser on the file LOCK"), "\(said)")
   }
 
   @Test("a checkpoint of what is no store, or to where none can be, is refused")

@@ -295,14 +295,12 @@ struct CorruptionSweepTests {
     return figures
   }
 
-  /// Whether an error is one that damage may lead to: it names what was changed, or says there is no
-  /// store.
+  /// Whether an error is one that damage may lead to: it names what was changed.
   private static func isNamed(
     _ error: StoreError, _ mutant: Mutant, _ specimen: Specimen
   ) -> Bool {
     switch error {
     case .corrupt(let damage): isNamed(damage, mutant, specimen)
-    case .noStore: !mutant.files.keys.contains { $0.hasPrefix("MANIFEST") }
     default: false
     }
   }
@@ -315,6 +313,9 @@ struct CorruptionSweepTests {
   private static func isNamed(
     _ damage: Damage, _ mutant: Mutant, _ specimen: Specimen
   ) -> Bool {
+    if damage.file == "MANIFEST-*" {
+      return !mutant.files.keys.contains { $0.hasPrefix("MANIFEST") }
+    }
     guard let change = mutant.changes[damage.file] else {
       return damage.file.hasPrefix("log/")
         && mutant.changes.contains { path, range in

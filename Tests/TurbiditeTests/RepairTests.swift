@@ -62,6 +62,22 @@ struct RepairTests {
     }
   }
 
+  @Test("a log without a manifest and without a directory for tables is saved")
+  func logAlone() throws {
+    let machine = SimulatedMachine(seed: 4)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    for number in 0..<50 { try store.blocking.put(Bytes("key\(number)"), "value") }
+    try store.blocking.close()
+    let disk = machine.disk
+    for file in try disk.list("") where file.hasPrefix("MANIFEST") { try disk.remove(file) }
+    for directory in ["shards/0000", "shards"] { try disk.removeDirectory(directory) }
+    let error = #expect(throws: StoreError.self) { try machine.open(mode: .existing) }
+    #expect(error?.errorClass == "corruption")
+    let target = SimulatedDisk()
+    _ = try repair(disk, into: target)
+    #expect(try Specimen.contents(of: target, in: "new").values.count == 50)
+  }
+
   @Test("a store whose log is all that it has, and all of it, is whole")
   func neverFlushed() throws {
     let machine = SimulatedMachine(seed: 4)

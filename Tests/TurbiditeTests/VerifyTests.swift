@@ -444,6 +444,35 @@ struct VerifyTests {
     #expect(Set(found.notes.map(\.file)) == Set(strays + ["album", "LOCK"]))
   }
 
+  /// Nothing proves that the bad frame was ever durable: opening cuts it off with all that follows.
+  ///
+  /// After a power loss it must. But all was acknowledged, and the rest is still there.
+  @Test("a bad frame with good ones behind it is a note that says so, and that a repair saves them")
+  func followedTail() throws {
+    let machine = SimulatedMachine(seed: 8)
+    let store = try machine.open(Self.options)
+    for number in 0..<10 {
+      try store.blocking.put(Bytes("key\(number)"), "value", durability: .buffered)
+    }
+    store.engine.abandon()
+    let segment = "log/" + (try #require(try machine.disk.list("log").last))
+    let frames = try #require(machine.disk.contents(segment))
+    // Two frames before the last one: the first ones are durable, and say so.
+    let end = try #require(frames.lastIndex { $0 != 0 })
+    try machine.disk.corrupt(segment, at: end - 120, xor: 1)
+    let found = try verify(machine.disk)
+    #expect(found.damage.isEmpty)
+    #expect(found.notes.map(\.file) == [segment])
+    let text = found.notes.first?.text ?? ""
+    #expect(text.contains("the good frames behind it"), "\(text)")
+    #expect(text.contains("a repair saves them"), "\(text)")
+    let target = SimulatedDisk()
+    _ = try repair(
+      machine.disk, name: "memory", into: "new", of: target, random: SeededRandom(seed: 3)
+    ) { (_, _) throws(StoreError) in }
+    #expect(try Specimen.contents(of: target, in: "new").values.count == 9)
+  }
+
   @Test("a tail that was being written is a note that says how much")
   func tornTail() throws {
     let machine = SimulatedMachine(seed: 8)
@@ -458,6 +487,7 @@ struct VerifyTests {
     #expect(found.damage.isEmpty)
     #expect(found.notes.count == 1)
     #expect(found.notes.first?.file == segment)
+    #expect(found.notes.first?.text.contains("repair") == false)
 
     // The next writer begins a segment that supersedes the tail: nothing is left to say.
     let reopened = try SimulatedMachine(seed: 8, disk: machine.disk).open(Self.options)

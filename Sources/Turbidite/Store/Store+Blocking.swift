@@ -26,7 +26,7 @@ extension Store {
       do throws(SystemError) {
         scheduler = try ThreadScheduler(threadCount: options.threadCount(processors))
       } catch {
-        throw StoreError(error)
+        throw .resourceExhausted("\(error.operation): \(systemMessage(error.code))")
       }
       let machine = StoreMachine(
         environment: EngineEnvironment(
@@ -209,6 +209,9 @@ extension Store {
 
     /// Waits until background work has caught up.
     package func waitUntilIdle() { engine.waitUntilIdle() }
+
+    /// Throws when a live table is missing, is no file, or has another size than it should have.
+    package func requireLiveTables() throws(StoreError) { try engine.requireLiveTables() }
 
     /// Counts of everything the store holds, from metadata.
     public func statistics() throws(StoreError) -> Statistics {

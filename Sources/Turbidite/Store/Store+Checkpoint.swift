@@ -37,6 +37,7 @@ extension Store.Blocking {
   ///   ``StoreError/locked(path:)`` when another checkpoint to it is under way,
   ///   ``StoreError/noStore(path:reason:)`` when its parent does not exist,
   ///   ``StoreError/invalidArgument(_:)`` when `path` lies in the store,
+  ///   ``StoreError/corrupt(_:)`` when a table is missing or has another size than it should have,
   ///   ``StoreError/outOfSpace(operation:path:code:)``, ``StoreError/readOnly`` for a store that
   ///   was opened so. There is then no checkpoint, except after
   ///   ``StoreError/durabilityLost(operation:path:code:)`` from the last sync: it is whole, but a
@@ -71,7 +72,8 @@ extension Store {
 /// Blocks.
 ///
 /// - Throws: as that method, and ``StoreError/corrupt(_:)`` when the manifest or the log is
-///   damaged. The tables are not looked into: ``verify(storeAt:deep:_:)`` does.
+///   damaged, or a table is missing or has another size than it should have. The tables are not
+///   looked into: ``verify(storeAt:deep:_:)`` does.
 @discardableResult
 public func checkpoint(
   storeAt storePath: String, into path: String

@@ -25,6 +25,9 @@ enum FileNames {
   static let shardsDirectory = "shards"
   static let temporarySuffix = ".new"
 
+  /// What errors call the manifest where there is none, whose number nobody knows.
+  static let anyManifest = "MANIFEST-*"
+
   static func manifest(_ number: UInt64) -> String { "MANIFEST-\(padded(number, 6))" }
   static func logSegment(_ number: UInt64) -> String {
     "\(logDirectory)/\(padded(number, 6)).tlog"

@@ -19,12 +19,11 @@ extension StoreError: CustomStringConvertible {
     case .outOfSpace(let operation, let path, let code),
       .io(let operation, let path, let code),
       .permissionDenied(let operation, let path, let code):
-      "\(operation) of \(path.isEmpty ? "the store's directory" : path) failed:"
-        + " \(systemMessage(code))"
+      "\(operation) of \(named(path)) failed: \(systemMessage(code))"
     case .resourceExhausted(let what): "out of resources: \(what)"
     case .durabilityLost(let operation, let path, let code):
-      "\(operation) of \(path) failed (\(systemMessage(code))): what was being written may or"
-        + " may not survive a power loss"
+      "\(operation) of \(named(path)) failed\(code == 0 ? "" : " (\(systemMessage(code)))"):"
+        + " what was being written may or may not survive a power loss"
     case .locked(let path): "the store at \(path) is open for writing elsewhere"
     case .corrupt(let damage): "damaged: \(damage)"
     case .unsupportedFormat(let file, let found, let supported):
@@ -45,10 +44,16 @@ extension StoreError {
       self = .permissionDenied(operation: error.operation, path: error.path, code: error.code)
     case .handlesOrMemory:
       self = .resourceExhausted(
-        "\(error.operation) of \(error.path): \(systemMessage(error.code))")
+        "\(error.operation) of \(named(error.path)): \(systemMessage(error.code))")
     case .other:
       self = .io(operation: error.operation, path: error.path, code: error.code)
     }
+  }
+
+  /// The error of a commit that is in a segment of the log, and not in memory.
+  init(unapplied segment: String, _ cause: StoreError) {
+    let code = if case .resourceExhausted = cause { SystemError.noMemoryCode } else { Int32(0) }
+    self = .durabilityLost(operation: "insertion into memory", path: segment, code: code)
   }
 
   /// The wide error for a sync that failed.
@@ -56,3 +61,6 @@ extension StoreError {
     self = .durabilityLost(operation: error.operation, path: error.path, code: error.code)
   }
 }
+
+/// A path below the store, in words.
+private func named(_ path: String) -> String { path.isEmpty ? "the store's directory" : path }

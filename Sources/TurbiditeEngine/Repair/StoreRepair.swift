@@ -155,8 +155,10 @@ package struct StoreRepair {
       if case .manifest(let number) = FileNames.kind(of: name) { return number }
       return nil
     }.sorted(by: >)
-    guard !manifests.isEmpty || names.contains(FileNames.shardsDirectory) else {
-      throw .noStore(path: name, reason: "the directory holds neither a manifest nor tables")
+    if manifests.isEmpty, !names.contains(FileNames.shardsDirectory),
+      try fileSystem.anyPart() == nil
+    {
+      throw .noStore(path: name, reason: "the directory holds no manifest, table or log segment")
     }
     if manifests.isEmpty { report.manifestTrouble = "there is no manifest" }
     for (index, number) in manifests.enumerated() {

@@ -86,6 +86,7 @@ struct CheckpointBuilder {
       for table in tables.levels.joined() {
         let path = FileNames.table(shard: tree.shard, table.fileNumber)
         report.tableCount += 1
+        try source.requireTable(path, byteCount: table.summary.byteCount)
         if try link(path) { continue }
         let file = try openSource(path)
         try copy(file, byteCount: table.summary.byteCount, to: path)

@@ -79,7 +79,10 @@ struct CheckpointPlace {
     do throws(SystemError) { try parent.renameDirectory(temporaryName, to: name) } catch {
       throw error.isPresent ? .storeExists(path: name) : StoreError(error)
     }
-    if !planted(.skipCheckpointNameSync) { try parent.syncNames("") }
+    if planted(.skipCheckpointNameSync) { return }
+    do throws(SystemError) { try parent.syncDirectory("") } catch {
+      throw .durabilityLost(operation: error.operation, path: name, code: error.code)
+    }
   }
 
   /// Removes the place and what it holds, as far as that goes: what stays is cleared next time.

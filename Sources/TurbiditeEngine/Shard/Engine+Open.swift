@@ -38,24 +38,18 @@ private struct Opener {
   private var fileSystem: any FileSystem { environment.fileSystem }
 
   func open(_ layout: () -> ShardLayout) throws(StoreError) -> Engine {
-    let names = try fileSystem.listFiles("")
-    let exists = names.contains {
-      if case .manifest = FileNames.kind(of: $0) { true } else { false }
-    }
     switch mode {
-    case .readOnly, .existing:
-      guard exists else {
-        throw .noStore(path: name, reason: "the directory holds no manifest")
-      }
+    case .readOnly: return try openForReading()
+    case .existing: _ = try fileSystem.newestManifest(of: name)
     case .create:
-      if exists { throw .storeExists(path: name) }
-    case .openOrCreate: break
+      if try !fileSystem.manifestNumbers().isEmpty { throw .storeExists(path: name) }
+      try requireEmpty()
+    case .openOrCreate:
+      if try fileSystem.manifestNumbers().isEmpty { try requireEmpty() }
     }
-    if mode == .readOnly { return try openForReading() }
-    if !exists { try requireEmpty(names) }
     let lock = try takeLock()
     // Another process may have created the store between the look and the lock.
-    let manifests = try manifestNumbers()
+    let manifests = try fileSystem.manifestNumbers()
     if manifests.isEmpty { return try create(layout(), lock) }
     try reserve.findOut()
     return try openForWriting(lock, manifests)
@@ -65,8 +59,9 @@ private struct Opener {
 
   /// Only what an interrupted creation leaves may be there: a mistyped path must not become a
   /// store.
-  private func requireEmpty(_ names: [String]) throws(StoreError) {
-    for name in names {
+  private func requireEmpty() throws(StoreError) {
+    try fileSystem.requireNoParts()
+    for name in try fileSystem.listFiles("") {
       switch FileNames.kind(of: name) {
       case .lock, .temporary: continue
       default:
@@ -131,13 +126,6 @@ private struct Opener {
       throw StoreError(error)
     }
     return lock
-  }
-
-  private func manifestNumbers() throws(StoreError) -> [UInt64] {
-    try fileSystem.listFiles("").compactMap { name -> UInt64? in
-      if case .manifest(let number) = FileNames.kind(of: name) { return number }
-      return nil
-    }.sorted()
   }
 
   private func readManifest(_ number: UInt64) throws(StoreError) -> ManifestContents {
@@ -386,10 +374,7 @@ private struct Opener {
       throw StoreError(error)
     }
     defer { unlockOpening(lock) }
-    guard let newest = try manifestNumbers().last else {
-      throw .noStore(path: name, reason: "the directory holds no manifest")
-    }
-    let contents = try readManifest(newest)
+    let contents = try readManifest(try fileSystem.newestManifest(of: name))
     let state = contents.state
     do throws(SystemError) {
       let edit = LockBytes.firstEdit + state.editNumber

@@ -207,7 +207,7 @@ extension Engine {
     } catch {
       // The frame is in the log and part of it in memory: only a reopening can tell the whole.
       poison(error)
-      throw .durabilityLost(operation: "insert", path: "memtable", code: 0)
+      throw StoreError(unapplied: FileNames.logSegment(inserter.segment), error)
     }
     publish(planted(.publishHalfBatch) ? last - UInt64(entryCount / 2) : last)
     for tree in inserter.touched {
@@ -251,7 +251,7 @@ extension Engine {
 /// Routes entries to memtables, with the last tree it used at hand.
 struct EntryInserter {
   private let engine: Engine
-  private let segment: UInt64
+  let segment: UInt64
   private let keyspaces: [UInt32: KeyspaceState]
   private(set) var touched: [Tree] = []
 

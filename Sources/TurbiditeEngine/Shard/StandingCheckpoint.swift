@@ -24,7 +24,7 @@ extension Engine {
     of parent: any FileSystem
   ) throws(StoreError) -> CheckpointReport {
     // Before a place is made: a path that is no store leaves nothing behind.
-    _ = try newestManifest(fileSystem, storeName)
+    _ = try fileSystem.newestManifest(of: storeName)
     let place = try CheckpointPlace(name, in: parent)
     let builder: CheckpointBuilder
     do throws(StoreError) { builder = try filled(place, fileSystem, storeName) } catch {
@@ -111,7 +111,7 @@ extension Engine {
   private static func readManifest(
     _ fileSystem: any FileSystem, _ storeName: String
   ) throws(StoreError) -> ManifestContents {
-    let number = try newestManifest(fileSystem, storeName)
+    let number = try fileSystem.newestManifest(of: storeName)
     let path = FileNames.manifest(number)
     let contents = try ManifestContents(try fileSystem.openFile(path, .read))
     guard contents.number == number else {
@@ -119,18 +119,5 @@ extension Engine {
         Damage(file: path, offset: 0, finding: "this is manifest \(contents.number)"))
     }
     return contents
-  }
-
-  private static func newestManifest(
-    _ fileSystem: any FileSystem, _ storeName: String
-  ) throws(StoreError) -> UInt64 {
-    let number = try fileSystem.listFiles("").compactMap { name -> UInt64? in
-      if case .manifest(let number) = FileNames.kind(of: name) { return number }
-      return nil
-    }.max()
-    guard let number else {
-      throw .noStore(path: storeName, reason: "the directory holds no manifest")
-    }
-    return number
   }
 }

@@ -28,14 +28,7 @@ extension Engine {
   package static func inventory(
     _ fileSystem: any FileSystem, name: String
   ) throws(StoreError) -> [StoreFile] {
-    let root = try fileSystem.listFiles("")
-    let manifests = root.compactMap { name -> UInt64? in
-      if case .manifest(let number) = FileNames.kind(of: name) { return number }
-      return nil
-    }
-    guard let newest = manifests.max() else {
-      throw .noStore(path: name, reason: "the directory holds no manifest")
-    }
+    let newest = try fileSystem.newestManifest(of: name)
     let contents = try ManifestContents(
       try fileSystem.openFile(FileNames.manifest(newest), .read))
     var tables: [String: String] = [:]
@@ -45,7 +38,9 @@ extension Engine {
         "level \(level), \(table.summary.entryCount) entries"
         + (keyspace.isEmpty ? "" : ", keyspace \(keyspace)")
     }
-    var paths = root.filter { $0 != FileNames.logDirectory && $0 != FileNames.shardsDirectory }
+    var paths = try fileSystem.listFiles("").filter {
+      $0 != FileNames.logDirectory && $0 != FileNames.shardsDirectory
+    }
     paths += try Engine.paths(in: FileNames.logDirectory, fileSystem)
     for directory in try Engine.paths(in: FileNames.shardsDirectory, fileSystem) {
       paths += try Engine.paths(in: directory, fileSystem)

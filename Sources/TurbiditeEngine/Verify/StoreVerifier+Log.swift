@@ -81,7 +81,7 @@ extension StoreVerifier {
     for stretch in survey.stretches where stretch.position < survey.limit(of: stretch.segmentIndex)
     {
       let isDamage = failure != nil && stretch.position < survey.synced
-      findings.append(finding(stretch, isDamage: isDamage))
+      findings.append(isDamage ? damage(stretch) : tail(stretch, in: survey))
     }
     if let failure, !explains(findings, failure) {
       findings.append(
@@ -97,19 +97,28 @@ extension StoreVerifier {
     }
   }
 
-  private func finding(_ stretch: BadStretch, isDamage: Bool) -> StoreFinding {
+  private func damage(_ stretch: BadStretch) -> StoreFinding {
     StoreFinding(
-      isDamage ? .damage : .note, stretch.path, at: stretch.offset,
-      byteCount: stretch.byteCount,
-      isDamage
-        ? stretch.text
-        : "a tail that was being written, which opening the store cuts off: \(stretch.text)")
+      .damage, stretch.path, at: stretch.offset, byteCount: stretch.byteCount, stretch.text)
+  }
+
+  /// Good frames behind it were acknowledged, and so perhaps was it: none was known to be durable.
+  private func tail(_ stretch: BadStretch, in survey: LogSurvey) -> StoreFinding {
+    let isFollowed = stretch.isFollowed || survey.limit(of: stretch.segmentIndex) < .max
+    let text =
+      isFollowed
+      ? "not known to have been durable: opening the store cuts it off, and the good frames behind"
+        + " it; a repair saves them"
+      : "a tail that was being written, which opening the store cuts off"
+    return StoreFinding(
+      .note, stretch.path, at: stretch.offset, byteCount: stretch.byteCount,
+      "\(text): \(stretch.text)")
   }
 
   /// Without the whole manifest only a good frame behind a bad stretch proves that it was no tail.
   private func standingAlone(_ survey: LogSurvey) -> [StoreFinding] {
     survey.stretches.filter { $0.position < survey.limit(of: $0.segmentIndex) }.map {
-      finding($0, isDamage: $0.isFollowed)
+      $0.isFollowed ? damage($0) : tail($0, in: survey)
     }
   }
 

@@ -36,19 +36,11 @@ extension StoreVerifier {
   private func lookAtManifest(
     _ found: inout FoundManifest
   ) throws(StoreError) -> [StoreFinding] {
-    let names = try fileSystem.listFiles("")
-    let newest = names.compactMap { name -> UInt64? in
-      if case .manifest(let number) = FileNames.kind(of: name) { return number }
-      return nil
-    }.max()
-    guard let newest else {
-      let isStore =
-        names.contains(FileNames.logDirectory) && names.contains(FileNames.shardsDirectory)
-      guard isStore else {
-        throw .noStore(path: name, reason: "the directory holds no manifest")
-      }
-      found.path = FileNames.manifest(0)
-      return [StoreFinding(.damage, found.path, "the store's manifest is missing")]
+    let newest: UInt64
+    do throws(StoreError) { newest = try fileSystem.newestManifest(of: name) } catch {
+      guard case .corrupt(let damage) = error else { throw error }
+      found.path = damage.file
+      return [StoreFinding(.damage, damage.file, damage.finding)]
     }
     found.path = FileNames.manifest(newest)
     var edits: [VersionEdit] = []

@@ -38,9 +38,13 @@ extension Statement {
     case .resourceExhausted: "raise the limit (see ulimit -a) or free memory"
     case .io: "see the system's log (dmesg): the disk may be failing"
     case .durabilityLost: "check the disk, then read back what was written"
-    case .locked: "wait until the other process has closed the store, or end it"
+    case .locked:
+      "wait until the other process has closed the store, or end it: fuser on the file LOCK lists"
+        + " those that have it open, readers too"
     case .permissionDenied: "check who owns the directory and its mode"
-    case .corrupt: "keep a copy of the directory before anything else; see turbidite inspect"
+    case .corrupt:
+      "keep a copy of the directory before anything else; then see turbidite verify and"
+        + " turbidite repair"
     case .unsupportedFormat: "use the version of turbidite that wrote it, or a newer one"
     case .configuration: "leave the option out, or make a new store with it"
     default: nil

@@ -12,15 +12,18 @@ struct InfoCommand: Verb {
     discussion: """
       The number of keys is an estimate: keys that were overwritten or removed count until \
       compaction has met them. The health of a store that a process is writing is what that \
-      process says of itself now; that of one at rest is "ok" when its manifest, log and tables \
-      are there and can be opened: verify looks into them.
+      process says of itself now; that of one at rest is "ok" when its manifest and log can be \
+      read, and its tables have the sizes they should: verify looks into them.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let statistics = try withReadOnlyStore(at: directory) { try $0.blocking.statistics() }
+    let statistics = try withReadOnlyStore(at: directory) { store in
+      try store.blocking.requireLiveTables()
+      return try store.blocking.statistics()
+    }
     let writer = try writerStatus(ofStoreAt: directory)
     let report = Report(global)
     switch global.reportFormat {
