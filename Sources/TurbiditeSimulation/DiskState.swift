@@ -49,7 +49,7 @@ struct DiskState: Sendable {
   var directories: [Int: Directory] = [root: Directory()]
   var pendingNames: [NameChange] = []
   var locks: [Int: RangeLocks] = [:]
-  /// The files that are open: by the number of the opening.
+  /// The files and directories that are open: by the number of the opening.
   var openFiles: [Int: Int] = [:]
   var nextNumber = 1
   /// The moment of the next change.
@@ -117,6 +117,16 @@ struct DiskState: Sendable {
       change([NameEffect(directory: directory, name: name, node: file)])
       return (opening(of: file), file)
     }
+  }
+
+  /// The root is always open: it takes no opening.
+  mutating func openDirectory(
+    _ path: RelativePath
+  ) throws(DiskRefusal) -> (opening: Int?, directory: Int) {
+    if path.components.isEmpty { return (nil, Self.root) }
+    if let openFileLimit, openFiles.count >= openFileLimit { throw DiskRefusal(EMFILE) }
+    let number = try directory(path)
+    return (opening(of: number), number)
   }
 
   mutating func createDirectory(_ path: RelativePath) throws(DiskRefusal) {

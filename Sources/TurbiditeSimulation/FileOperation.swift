@@ -13,6 +13,7 @@ public struct FileOperation: Sendable, Hashable {
     case list
     case rename(to: String)
     case remove
+    case openDirectory
     case syncDirectory
     case link(to: String)
     case renameDirectory(to: String)
@@ -45,14 +46,14 @@ public struct FileOperation: Sendable, Hashable {
     case .createDirectory, .rename, .remove, .syncDirectory, .link, .renameDirectory,
       .removeDirectory, .write, .preallocate, .truncate, .sync:
       true
-    case .list, .size, .read, .tryLock, .unlock, .isLockedElsewhere: false
+    case .openDirectory, .list, .size, .read, .tryLock, .unlock, .isLockedElsewhere: false
     }
   }
 
   /// The system call's name, as in `pwrite`.
   public var systemName: String {
     switch kind {
-    case .open: "open"
+    case .open, .openDirectory: "open"
     case .createDirectory: "mkdir"
     case .list: "readdir"
     case .rename, .renameDirectory: "rename"
@@ -118,6 +119,7 @@ struct TraceHash: Sendable {
       add(18, 0)
       add(target)
     case .removeDirectory: add(19, 0)
+    case .openDirectory: add(20, 0)
     }
   }
 

@@ -71,7 +71,7 @@ public final class SimulatedDisk: FileSystem {
     set { state.withLock { $0.plan = newValue } }
   }
 
-  /// The files that are open.
+  /// The files and directories that are open, without the root.
   public var openFileCount: Int { state.withLock { $0.disk.openFiles.count } }
 
   /// A hash of all that would survive if the power failed now and nothing else arrived.
@@ -216,11 +216,17 @@ public final class SimulatedDisk: FileSystem {
     }
   }
 
-  package func syncDirectory(_ directory: String) throws(SystemError) {
-    let checked = try RelativePath(directory, operation: "fsync", mayBeRoot: true)
-    try perform(FileOperation(.syncDirectory, directory)) { disk throws(DiskRefusal) in
-      disk.syncDirectory(try disk.directory(checked))
-    }
+  package func openDirectory(_ directory: String) throws(SystemError) -> any Directory {
+    let checked = try RelativePath(directory, operation: "open", mayBeRoot: true)
+    let operation = FileOperation(.openDirectory, directory)
+    // The root is open as long as the disk: nothing is asked for.
+    let (opening, number) =
+      if checked.components.isEmpty {
+        try changeDisk(operation) { disk throws(DiskRefusal) in try disk.openDirectory(checked) }
+      } else {
+        try perform(operation) { disk throws(DiskRefusal) in try disk.openDirectory(checked) }
+      }
+    return SimulatedDirectory(self, opening: opening, directory: number, path: directory)
   }
 
   package func link(
@@ -302,7 +308,7 @@ public final class SimulatedDisk: FileSystem {
     }
   }
 
-  /// A file's last reference is gone.
+  /// A file's or directory's last reference is gone.
   func close(_ opening: Int) { state.withLock { $0.disk.close(opening) } }
 
   /// A position that a file may have, as the real system takes it.

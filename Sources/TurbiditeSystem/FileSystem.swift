@@ -23,8 +23,10 @@ package protocol FileSystem: AnyObject, Sendable {
   /// Removes the name of a file. An absent one is an error (`ENOENT`).
   func remove(_ path: String) throws(SystemError)
 
-  /// Makes the names in a directory durable. The root is `""`.
-  func syncDirectory(_ directory: String) throws(SystemError)
+  /// Opens a directory so that the names in it can be made durable. The root is `""`.
+  ///
+  /// The root is open already: that takes no handle.
+  func openDirectory(_ directory: String) throws(SystemError) -> any Directory
 
   /// Gives a file a second name: `target` in `other`, which may be this file system.
   ///
@@ -40,6 +42,23 @@ package protocol FileSystem: AnyObject, Sendable {
   /// Whether the root is still where it was opened, and `file` still has the name it was opened
   /// under: neither was moved, removed or replaced.
   func isInPlace(_ file: any File) throws(SystemError) -> Bool
+}
+
+extension FileSystem {
+  /// Makes the names in a directory durable.
+  ///
+  /// The root is `""`.
+  package func syncDirectory(_ directory: String) throws(SystemError) {
+    try openDirectory(directory).sync()
+  }
+}
+
+/// One open directory.
+///
+/// It is closed when the last reference goes. Any thread may sync it.
+package protocol Directory: AnyObject, Sendable {
+  /// Makes the names in it durable (fsync). Needs no handle.
+  func sync() throws(SystemError)
 }
 
 /// How a file is opened.

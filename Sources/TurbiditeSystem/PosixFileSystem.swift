@@ -181,9 +181,11 @@ package final class PosixFileSystem: FileSystem {
     try parent.call("unlink", path) { unsafe unlinkat($0, name, 0) }
   }
 
-  package func syncDirectory(_ directory: String) throws(SystemError) {
-    let descriptor = try openDirectory(directory, operation: "fsync")
-    try descriptor.call("fsync", directory) { fsync($0) }
+  package func openDirectory(_ directory: String) throws(SystemError) -> any Directory {
+    let checked = try RelativePath(directory, operation: "open", mayBeRoot: true)
+    if checked.components.isEmpty { return OpenDirectory(root, path: directory, rootOf: self) }
+    let opened = try openDirectory(directory, operation: "open")
+    return OpenDirectory(opened.take(), path: directory, rootOf: nil)
   }
 
   package func link(
@@ -299,6 +301,28 @@ package final class PosixFileSystem: FileSystem {
     ) throws(SystemError) {
       try use { number throws(SystemError) in
         _ = try retrying(operation, path) { body(number) }
+      }
+    }
+  }
+
+  /// A directory that can be synced.
+  private final class OpenDirectory: Directory {
+    private let number: Int32
+    private let path: String
+    /// Owns the number when the directory is its root.
+    private let owner: PosixFileSystem?
+
+    init(_ number: Int32, path: String, rootOf owner: PosixFileSystem?) {
+      self.number = number
+      self.path = path
+      self.owner = owner
+    }
+
+    deinit { if owner == nil { close(number) } }
+
+    func sync() throws(SystemError) {
+      try withExtendedLifetime(self) { () throws(SystemError) in
+        _ = try retrying("fsync", path) { fsync(number) }
       }
     }
   }

@@ -52,8 +52,8 @@ package final class Subdirectory: FileSystem {
 
   package func remove(_ path: String) throws(SystemError) { try base.remove(below(path)) }
 
-  package func syncDirectory(_ directory: String) throws(SystemError) {
-    try base.syncDirectory(directoryBelow(directory))
+  package func openDirectory(_ directory: String) throws(SystemError) -> any Directory {
+    try base.openDirectory(directoryBelow(directory))
   }
 
   package func isInPlace(_ file: any File) throws(SystemError) -> Bool {

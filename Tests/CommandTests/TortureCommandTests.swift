@@ -37,6 +37,22 @@ struct TortureCommandProcessTests {
     #expect(try run(["torture", place.path] + words).status == 64)
   }
 
+  @Test("a place where no directory can be made is told with its path, and with its status")
+  func unusablePlace() throws {
+    try place.write([1], to: "file")
+    let cases: [(directory: String, status: Int32)] = [
+      (place.file("absent"), 66), (place.file("file"), 66),
+      (place.file(String(repeating: "x", count: 300)), 74),
+    ]
+    for (directory, status) in cases {
+      let outcome = try run(["torture", directory, "--rounds", "1"])
+      #expect(outcome.status == status, "\(outcome.error)")
+      #expect(outcome.error.contains("mkdir failed: "), "\(outcome.error)")
+      #expect(outcome.error.contains("where: \(directory)/turbidite-torture-"), "\(outcome.error)")
+      #expect(!outcome.error.contains("NSCocoa"))
+    }
+  }
+
   @Test("help names the verb, and not its child")
   func help() throws {
     let text = try run(["help"]).text

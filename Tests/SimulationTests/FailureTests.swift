@@ -47,6 +47,56 @@ struct FailureTests {
     #expect(throws: StoreError.self) { try store.blocking.close() }
   }
 
+  /// Handles run out at each moment in turn, and come back.
+  ///
+  /// A sync opened the log's directory, and a new manifest its file: one refusal, and the store was
+  /// read-only.
+  @Test("running out of handles refuses calls, and ends writing at no moment")
+  func outOfHandles() throws {
+    var refusals = 0
+    for start in stride(from: 0, to: 1200, by: 37) {
+      let machine = SimulatedMachine(seed: 10, rarePathOdds: 4)
+      let store = try machine.open(Workload.smallParts)
+      let first = machine.disk.operationCount + start
+      machine.disk.faultPlan = { operation, index in
+        let isOut = (first..<(first + 40)).contains(index)
+        return isOut && operation.systemName == "open" ? .error(24) : nil
+      }
+      var acknowledged: [Int] = []
+      for number in 0..<90 {
+        do throws(StoreError) {
+          try store.blocking.put(
+            Client.key(number), Bytes([UInt8](repeating: 1, count: 400)),
+            durability: number % 3 == 0 ? .synced : .buffered)
+          acknowledged.append(number)
+          if number % 30 == 29 { try store.blocking.compact() }
+        } catch {
+          refusals += 1
+          #expect(error.errorClass == "resourceExhausted", "\(start): \(error)")
+          #expect(error.outcome == .no, "\(start): \(error)")
+        }
+      }
+      machine.disk.faultPlan = nil
+      #expect(store.health().state == .usable, "\(start): \(store.health())")
+      try store.blocking.sync()
+      let after = try machine.crashed(.nothingUnsynced).open(Workload.smallParts)
+      for number in acknowledged {
+        #expect(try after.blocking.get(Client.key(number)) != nil, "\(start): \(number)")
+      }
+    }
+    #expect(refusals > 0)
+  }
+
+  @Test("a sync needs no handle")
+  func syncWithoutHandles() throws {
+    let machine = SimulatedMachine(seed: 11)
+    let store = try machine.open(Workload.smallParts)
+    try store.blocking.put("key", "1")
+    machine.disk.setOpenFileLimit(0)
+    try store.blocking.sync()
+    #expect(store.health().state == .usable)
+  }
+
   @Test("a file that cannot be removed stops no opening")
   func stuckFile() throws {
     let machine = SimulatedMachine(seed: 5)

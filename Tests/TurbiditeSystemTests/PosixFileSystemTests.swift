@@ -149,6 +149,8 @@ struct PosixFileSystemTests {
         try system.rename(path, to: "d/x")
         _ = try system.list("d")
         try system.syncDirectory("d")
+        try system.syncDirectory("")
+        #expect(code { try system.syncDirectory("d/x") } == ENOTDIR)
         _ = code { _ = try system.open("absent", .read) }
         _ = code { _ = try system.open("d", .read) }
         _ = code { _ = try system.list("d/x") }

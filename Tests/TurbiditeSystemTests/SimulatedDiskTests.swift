@@ -263,6 +263,24 @@ struct SimulatedDiskTests {
     #expect(disk.operationCount == 4)
   }
 
+  @Test("An open directory takes a handle, and is synced without one; the root takes none")
+  func openDirectory() throws {
+    let disk = SimulatedDisk()
+    try disk.createDirectory("d")
+    try disk.syncDirectory("")
+    var directory: (any Directory)? = try disk.openDirectory("d")
+    #expect(disk.openFileCount == 1)
+    _ = try disk.open("d/a", .create)
+    disk.setOpenFileLimit(1)
+    #expect(code { _ = try disk.openDirectory("d") } == EMFILE)
+    try disk.syncDirectory("")
+    #expect(disk.crashed(.nothingUnsynced).contents("d/a") == nil)
+    try directory?.sync()
+    #expect(disk.crashed(.nothingUnsynced).contents("d/a") == [])
+    directory = nil
+    #expect(disk.openFileCount == 0)
+  }
+
   @Test("The trace tells sequences apart by order, arguments and bytes, and only by these")
   func trace() throws {
     func hash(_ body: (any File, SimulatedDisk) throws -> Void) throws -> UInt64 {

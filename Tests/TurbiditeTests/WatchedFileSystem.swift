@@ -35,8 +35,8 @@ final class WatchedFileSystem: FileSystem {
 
   func remove(_ path: String) throws(SystemError) { try base.remove(path) }
 
-  func syncDirectory(_ directory: String) throws(SystemError) {
-    try base.syncDirectory(directory)
+  func openDirectory(_ directory: String) throws(SystemError) -> any Directory {
+    try base.openDirectory(directory)
   }
 
   func link(

@@ -21,11 +21,19 @@ extension FileSystem {
     do throws(SystemError) { try createDirectory(path) } catch { throw StoreError(error) }
   }
 
-  /// Makes the names in `directory` durable.
-  func syncNames(_ directory: String) throws(StoreError) {
-    do throws(SystemError) { try syncDirectory(directory) } catch {
-      throw StoreError(sync: error)
+  /// Opens a directory so that the names in it can be made durable.
+  func openNames(_ directory: String) throws(StoreError) -> any Directory {
+    do throws(SystemError) { return try openDirectory(directory) } catch {
+      throw StoreError(error)
     }
+  }
+
+  /// Makes the names in `directory` durable.
+  ///
+  /// A directory that cannot be opened is no failed sync: another attempt may be made.
+  func syncNames(_ directory: String) throws(StoreError) {
+    let names = try openNames(directory)
+    do throws(SystemError) { try names.sync() } catch { throw StoreError(sync: error) }
   }
 
   /// Gives a whole and durable file its final name, durably.

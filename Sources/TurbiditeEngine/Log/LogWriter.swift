@@ -33,8 +33,9 @@ final class LogWriter: @unchecked Sendable {
     var segments: [Segment] = []
     var position: UInt64
     var syncedPosition: UInt64
-    /// The name of the newest segment is not durable yet.
-    var directoryNeedsSync = false
+    /// The log's directory while the name of the newest segment is not durable; opened before the
+    /// segment was made, so that a sync needs no handle: a want of one would leave writes in doubt.
+    var unsyncedDirectory: (any Directory)?
   }
 
   /// What the leader alone uses.
@@ -276,6 +277,7 @@ final class LogWriter: @unchecked Sendable {
       syncedPosition: synced, lastSequence: lastSequence)
     leading.allocatedByteCount = 0
     leading.offset = 0
+    let directory = try fileSystem.openNames(FileNames.logDirectory)
     let file = try fileSystem.openFile(FileNames.logSegment(number), .create)
     do throws(SystemError) {
       let bytes = header.encoded()
@@ -290,7 +292,7 @@ final class LogWriter: @unchecked Sendable {
     leading.offset = UInt64(LogSegmentHeader.byteCount)
     shared.withLock {
       $0.segments.append(.init(number: number, basePosition: base, unsynced: file))
-      $0.directoryNeedsSync = true
+      $0.unsyncedDirectory = directory
     }
   }
 
@@ -319,16 +321,14 @@ final class LogWriter: @unchecked Sendable {
   ///
   /// - Throws: ``StoreError/durabilityLost(operation:path:code:)``; the caller must stop writing.
   func sync() throws(StoreError) {
-    let (target, files, syncsDirectory) = shared.withLock {
-      ($0.position, $0.segments.compactMap(\.unsynced), $0.directoryNeedsSync)
+    let (target, files, directory) = shared.withLock {
+      ($0.position, $0.segments.compactMap(\.unsynced), $0.unsyncedDirectory)
     }
-    guard target > syncedPosition || syncsDirectory else { return }
+    guard target > syncedPosition || directory != nil else { return }
     do throws(SystemError) {
       let chosen = planted(.syncOldestSegmentOnly) ? Array(files.prefix(1)) : files
       if !planted(.skipLogSync) { for file in chosen { try file.sync() } }
-      if syncsDirectory && !planted(.skipLogDirectorySync) {
-        try fileSystem.syncDirectory(FileNames.logDirectory)
-      }
+      if !planted(.skipLogDirectorySync) { try directory?.sync() }
     } catch {
       if !planted(.ignoreLogSyncFailure) { throw StoreError(sync: error) }
     }
@@ -339,10 +339,10 @@ final class LogWriter: @unchecked Sendable {
       where shared.segments[index + 1].basePosition <= target {
         shared.segments[index].unsynced = nil
       }
-      if let last = shared.segments.last, last.basePosition <= target, syncsDirectory,
+      if let last = shared.segments.last, last.basePosition <= target, directory != nil,
         files.contains(where: { $0 === last.unsynced })
       {
-        shared.directoryNeedsSync = false
+        shared.unsyncedDirectory = nil
       }
     }
   }

@@ -108,16 +108,18 @@ extension Engine {
 
   /// Begins a new manifest when the edits outweigh the state.
   ///
-  /// The old one stays good when that fails for want of space; the next edit tries again.
+  /// The old one stays good when that fails for want of space, handles or memory; the next edit
+  /// tries again.
   private func replaceLongManifest(_ held: inout ManifestOwner.Held) throws(StoreError) {
     guard held.log?.shouldBeReplaced == true || environment.rarePaths.takes(.replaceManifest)
     else { return }
     do throws(StoreError) { try replaceManifest(&held) } catch {
-      guard case .outOfSpace = error else {
+      switch error {
+      case .outOfSpace, .resourceExhausted: report(error, of: .manifest)
+      default:
         poison(error)
         throw error
       }
-      report(error, of: .manifest)
     }
   }
 

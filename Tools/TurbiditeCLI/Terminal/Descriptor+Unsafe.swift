@@ -195,6 +195,14 @@ struct Descriptor: Sendable, Hashable {
   }
 }
 
+/// Makes a directory, which must not exist, in one that does.
+func createDirectory(_ path: String) throws(DescriptorFailure) {
+  // Safe: the path is a Swift string that lives through the call.
+  guard unsafe mkdir(path, 0o700) == 0 else {
+    throw DescriptorFailure(operation: "mkdir", code: errno)
+  }
+}
+
 /// The value of an environment variable.
 func environmentValue(_ name: String) -> String? {
   // Safe: getenv returns nil or a string that ends with a zero; nothing here changes the

@@ -44,6 +44,9 @@ struct TortureCommand: Verb {
       rounds: rounds, seconds: seconds.map(Double.init) ?? .infinity, seed: seed,
       child: [try ownExecutablePath(), TortureChildCommand.name], directory: place,
       isCancelled: { Signals.pending != nil })
+    do throws(DescriptorFailure) { try createDirectory(place) } catch {
+      throw CommandFailure.system(error, at: place)
+    }
     let summary: KillSummary
     do {
       var proof = KillProof(settings)
