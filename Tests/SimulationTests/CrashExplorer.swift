@@ -14,6 +14,8 @@ struct CrashFigures: Sendable {
   var recoveries = 0
   /// Crashes in the middle of a recovery.
   var secondCrashes = 0
+  /// Writes that were refused on the way.
+  var refusals = 0
   var violations: [String] = []
 
   var line: String {
@@ -28,6 +30,7 @@ struct CrashFigures: Sendable {
     states.formUnion(other.states)
     recoveries += other.recoveries
     secondCrashes += other.secondCrashes
+    refusals += other.refusals
     violations += other.violations
   }
 }
@@ -57,12 +60,15 @@ struct CrashExplorer {
   var model = CrashModel.posix
   /// One state in so many is crashed again during its recovery; 0 for none.
   var secondCrashInterval = 4
+  /// This write, counted from 0, arrives whole and is refused all the same; crashes follow it. None
+  /// for nil.
+  var refusedWrite: Int?
 
   func explore() -> CrashFigures {
     var figures = CrashFigures()
     figures.workloads = 1
     let boundaries: [Boundary]
-    do { boundaries = try run() } catch {
+    do { boundaries = try run(&figures) } catch {
       figures.violations.append("\(name), seed \(seed), without a crash: \(error)")
       return figures
     }
@@ -79,26 +85,42 @@ struct CrashExplorer {
   }
 
   /// Runs the workload, and keeps what each boundary leaves.
-  private func run() throws -> [Boundary] {
+  private func run(_ figures: inout CrashFigures) throws -> [Boundary] {
     // With every other seed the store does often what it does seldom; and with the other ones
     // after sixteen, so that a sequence whose turn comes every sixteen seeds is run both ways.
     let isRare = (seed ^ seed >> 4) % 2 == 0
     let machine = SimulatedMachine(seed: seed, rarePathOdds: isRare ? 6 : nil)
     let client = Client(machine, options)
     let found = Mutex<[Boundary]>([])
-    let isWatching = Mutex(firstStep == 0)
+    let isWatching = Mutex(firstStep == 0 && refusedWrite == nil)
+    let writeCount = Mutex(0)
     // Safe: the closure runs on the one thread that runs the client.
     nonisolated(unsafe) let observed = client
-    machine.disk.faultPlan = { [unowned disk = machine.disk] operation, index in
-      guard operation.changesDisk, isWatching.withLock({ $0 }) else { return nil }
-      let boundary = Boundary(disk: disk.copy(), model: observed.model, index: index)
-      found.withLock { $0.append(boundary) }
-      return nil
+    machine.disk.faultPlan = { [unowned disk = machine.disk, refusedWrite] operation, index in
+      guard operation.changesDisk else { return nil }
+      if isWatching.withLock({ $0 }) {
+        let boundary = Boundary(disk: disk.copy(), model: observed.model, index: index)
+        found.withLock { $0.append(boundary) }
+      }
+      guard operation.systemName == "pwrite" else { return nil }
+      let number = writeCount.withLock { count in
+        defer { count += 1 }
+        return count
+      }
+      guard number == refusedWrite else { return nil }
+      isWatching.withLock { $0 = true }
+      return .partialWrite(byteCount: 1 << 20, 5)
     }
     for (index, step) in steps.enumerated() {
-      if index == firstStep { isWatching.withLock { $0 = true } }
-      try client.run(step)
+      if index == firstStep && refusedWrite == nil { isWatching.withLock { $0 = true } }
+      let commits = client.model.states.count
+      let keyspaces = client.model.keyspaces.count
+      do { try client.run(step) } catch let error as StoreError where refusedWrite != nil {
+        // Where the outcome is open, the model would have to be so from here on.
+        if client.note(error, commitsBefore: commits, keyspacesBefore: keyspaces) { break }
+      }
     }
+    if let refusedWrite, writeCount.withLock({ $0 > refusedWrite }) { figures.refusals += 1 }
     let end = Boundary(
       disk: machine.disk.copy(), model: client.model, index: machine.disk.operationCount)
     machine.disk.faultPlan = nil

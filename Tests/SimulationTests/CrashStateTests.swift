@@ -13,7 +13,8 @@ import TurbiditeSimulation
 /// all sequences of up to two calls, and one in `TURBIDITE_CRASH_STRIDE` (16) of the sequences of
 /// three, other ones with the next seed: so many consecutive seeds run all of them, and twice so many
 /// each with and without the turns that a store seldom takes. Without the first variable only a
-/// twelfth of all that is run.
+/// twelfth of all that is run. Of the writes of the scripts one in `TURBIDITE_REFUSAL_STRIDE` (24) is
+/// refused in turn, before all the crashes that may follow it.
 @Suite("Crash states")
 struct CrashStateTests {
   @Test("every crash state of short workloads recovers to a promised prefix")
@@ -36,6 +37,35 @@ struct CrashStateTests {
     } while figures.states.count < wanted && figures.violations.isEmpty && !deadline.isOver
     print("crash states: \(figures.line)")
     for violation in figures.violations.prefix(5) { Issue.record("\(violation)") }
+  }
+
+  /// What was refused is cut off again, and must not be found after any crash that follows.
+  @Test("a write that was refused, though it arrived, is in no crash state that follows")
+  func refusedWrite() {
+    let stride = environmentCount("TURBIDITE_REFUSAL_STRIDE", default: 24)
+    let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    let isWhole = environmentCount("TURBIDITE_CRASH_STATES", default: 0) > 0
+    let workloads = Workload.all.enumerated().filter {
+      isWhole || $0.offset % 12 == Int(seed % 12)
+    }
+    let figures = Mutex(CrashFigures())
+    DispatchQueue.concurrentPerform(iterations: workloads.count) { index in
+      var explorer = Self.explorer(workloads[index].element, seed: seed)
+      explorer.bounds.changeCount = 4
+      explorer.bounds.drawnCount = 2
+      var number = (Int(seed) + index) % stride
+      while figures.withLock({ $0.violations.count < 5 }) {
+        explorer.refusedWrite = number
+        let found = explorer.explore()
+        guard found.refusals > 0 else { break }
+        figures.withLock { $0.add(found) }
+        number += stride
+      }
+    }
+    let total = figures.withLock { $0 }
+    print("crash states, refused writes: \(total.refusals) refused, \(total.line)")
+    #expect(total.refusals > 0)
+    for violation in total.violations.prefix(5) { Issue.record("\(violation)") }
   }
 
   @Test("a disk that keeps the order of names, as ext4 does, is no worse")

@@ -144,9 +144,9 @@ final class ChildProcess {
     var variables = [
       "SWIFT_BACKTRACE=enable=no", "PATH=\(inherited["PATH"] ?? "/usr/bin:/bin")",
     ]
-    // A child has the mistake that Tools/planted-bugs asks for.
-    if let bug = inherited["TURBIDITE_PLANTED_BUG"] {
-      variables.append("TURBIDITE_PLANTED_BUG=\(bug)")
+    // A child has the mistake that Tools/planted-bugs asks for; its sanitizer obeys as ours does.
+    for name in ["TURBIDITE_PLANTED_BUG", "ASAN_OPTIONS", "TSAN_OPTIONS"] {
+      if let value = inherited[name] { variables.append("\(name)=\(value)") }
     }
     var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
     defer { (arguments + environment).forEach { free($0) } }

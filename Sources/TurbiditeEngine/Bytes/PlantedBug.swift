@@ -31,6 +31,8 @@ enum PlantedBug: CaseIterable {
   case claimSyncedTooEarly
   /// A frame whose write failed is not cut off.
   case keepFailedFrame
+  /// A frame whose write failed is cut off in the system's cache, and not on the disk.
+  case cutFailedFrameInCache
   /// Closing does not make the log durable.
   case closeWithoutSync
   /// Recovery does not rewrite a tail that may not be durable.

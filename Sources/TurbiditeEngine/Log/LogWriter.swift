@@ -255,7 +255,7 @@ final class LogWriter: @unchecked Sendable {
     do throws(SystemError) {
       if !planted(.keepFailedFrame) { try file.truncate(to: leading.offset) }
       leading.allocatedByteCount = leading.offset
-      if wasBegun { try file.sync() }
+      if wasBegun && !planted(.cutFailedFrameInCache) { try file.sync() }
     } catch {
       throw StoreError(sync: failure)
     }

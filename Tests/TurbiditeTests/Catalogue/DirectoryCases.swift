@@ -138,6 +138,9 @@ struct DirectoryCases {
       let manifest = try #require(try machine.disk.list("").last { $0.hasPrefix("MANIFEST") })
       let number = try #require(Int(manifest.dropFirst("MANIFEST-".count)))
       if index != 1 { #expect(number > [777, 888, 999][index]) }
+      // Segments are counted by themselves.
+      let segment = try #require(try machine.disk.list("log").last)
+      if index > 0 { #expect(try #require(Int(segment.prefix(6))) > 888) }
       try store.blocking.close()
       #expect(machine.disk.contents(path) == nil, "what nobody needs was removed")
     }

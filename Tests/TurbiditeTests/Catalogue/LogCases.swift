@@ -181,6 +181,111 @@ struct LogCases {
     shown.engine.abandon()
   }
 
+  @Test("case 22: damage in the log is refused, though one of the shards is flushed beyond it")
+  func case22() throws {
+    var options = Self.options
+    options.memtableByteCount = 32 << 10
+    options.logByteCount = 1 << 20
+    let machine = SimulatedMachine(seed: 22)
+    let store = try machine.open(options)
+    let shards = (0..<20).map { number in
+      Array("key\(number)".utf8).withView { store.engine.shard(of: $0.hash()) }
+    }
+    let busy = try #require(shards.firstIndex(of: 0))
+    let resting = try #require(shards.firstIndex(of: 1))
+    let value = Bytes(String(repeating: "x", count: 900))
+    try store.blocking.put(Bytes("key\(resting)"), value, durability: .synced)
+    for _ in 0..<100 { try store.blocking.put(Bytes("key\(busy)"), value, durability: .synced) }
+    store.engine.waitUntilIdle()
+    store.engine.abandon()
+    #expect(try !machine.disk.list("shards/0000").isEmpty, "the busy shard is flushed")
+    #expect(try machine.disk.list("shards/0001").isEmpty, "the other one is not")
+    let path = "log/" + (try #require(try machine.disk.list("log").first))
+    // The segment's header is 96 bytes long, the first frame of the test 900 at least.
+    for offset in stride(from: 96, to: 996, by: 100) {
+      let damaged = machine.crashed(.processKill)
+      try damaged.disk.corrupt(path, at: offset, xor: 0x10)
+      for mode in [Store.Mode.existing, .readOnly] {
+        let error = storeError { _ = try damaged.open(mode: mode) }
+        guard case .corrupt(let damage) = error else {
+          Issue.record("at \(offset), \(mode): \(String(describing: error))")
+          continue
+        }
+        #expect(damage.file == path && damage.offset <= offset, "\(offset): \(damage)")
+      }
+    }
+  }
+
+  @Test(
+    "case 23: however a sync fails and says so, writes are refused until a reopening",
+    arguments: [SyncFailure.pagesLookClean, .pagesRevert, .dataArrived])
+  func case23(_ failure: SyncFailure) throws {
+    let machine = SimulatedMachine(seed: 23)
+    let store = try machine.open(Self.options)
+    try store.blocking.put("before", "1", durability: .synced)
+    machine.disk.faultPlan = { operation, _ in
+      operation.systemName == "fdatasync" ? .syncFailure(failure) : nil
+    }
+    let error = storeError { try store.blocking.put("unknown", "1", durability: .synced) }
+    #expect(error?.outcome == .unknown && error?.storeState == .readOnly)
+    machine.disk.faultPlan = nil
+    #expect(storeError { try store.blocking.put("after", "1") }?.storeState == .readOnly)
+    #expect(try contents(store) == ["before": "1"])
+    store.engine.abandon()
+    for survival in [Survival.processKill, .nothingUnsynced] {
+      let after = try machine.crashed(survival).open(Self.options)
+      var found = try contents(after)
+      found["unknown"] = nil
+      #expect(found == ["before": "1"])
+      try after.blocking.put("after", "1", durability: .synced)
+      after.engine.abandon()
+    }
+  }
+
+  /// No store can know of such a failure in time: what was promised may be lost, as on any disk
+  /// that lies. It must be a suffix, and the failure be believed as soon as it is told.
+  @Test(
+    "case 23: a sync that fails in secret costs the end of the log at most",
+    arguments: [SyncFailure.reportedElsewhere, .reportedLater])
+  func case23InSecret(_ failure: SyncFailure) throws {
+    let machine = SimulatedMachine(seed: 24)
+    let store = try machine.open(Self.options)
+    try store.blocking.put("before", "1", durability: .synced)
+    let failures = OperationCounter()
+    machine.disk.faultPlan = { operation, _ in
+      guard operation.systemName == "fdatasync" else { return nil }
+      return failures.count.withLock { count in
+        count += 1
+        return count == 1 ? .syncFailure(failure) : nil
+      }
+    }
+    try store.blocking.put("first", "1", durability: .synced)
+    let second = storeError { try store.blocking.put("second", "1", durability: .synced) }
+    if failure == .reportedLater {
+      #expect(second?.outcome == .unknown && second?.storeState == .readOnly)
+      #expect(storeError { try store.blocking.put("third", "1") }?.storeState == .readOnly)
+    } else {
+      #expect(second == nil)
+    }
+    machine.disk.faultPlan = nil
+    store.engine.abandon()
+    let allowed: [[String: String]] = [
+      ["before": "1"], ["before": "1", "first": "1"],
+      ["before": "1", "first": "1", "second": "1"],
+    ]
+    for survival in [Survival.processKill, .nothingUnsynced] {
+      let machine = machine.crashed(survival)
+      // A hole in what was synced is damage, and told.
+      let error = storeError {
+        let after = try machine.open(Self.options)
+        let found = try contents(after)
+        #expect(allowed.contains(found), "\(found)")
+        after.engine.abandon()
+      }
+      if let error { #expect(error.exitStatus == 76, "\(error)") }
+    }
+  }
+
   @Test("case 26: a write to a full disk is refused for certain, and later ones go on")
   func case26() throws {
     let machine = SimulatedMachine(seed: 26)

@@ -48,6 +48,48 @@ struct ReadCases {
     try store.blocking.close()
   }
 
+  /// Quotas, immutable files, lost devices and stale mounts; ErrorSweepTests has the other codes.
+  @Test(
+    "case 35: whatever call is refused, and how: a clear error, and nothing is lost",
+    arguments: [1, 19, 116, 122] as [Int32])
+  func case35(_ code: Int32) throws {
+    var failed = 0
+    for failing in stride(from: Int(code % 3), to: 400, by: 3) {
+      let machine = SimulatedMachine(seed: 35)
+      let first = try machine.open(Self.options)
+      try first.blocking.put("first", "1", durability: .synced)
+      first.engine.abandon()
+      let begin = machine.disk.operationCount
+      machine.disk.faultPlan = { _, index in index >= begin + failing ? .error(code) : nil }
+      var synced = false
+      let error = storeError {
+        let store = try machine.open(Self.options)
+        defer { store.engine.abandon() }
+        try store.blocking.put("second", "1", durability: .synced)
+        synced = true
+        try store.blocking.compact()
+      }
+      let count = machine.disk.operationCount - begin
+      machine.disk.faultPlan = nil
+      if let error {
+        failed += 1
+        let statuses: Set<Int32> = [69, 73, 74, 77]
+        #expect(statuses.contains(error.exitStatus), "call \(failing): \(error)")
+      }
+      let reader = try machine.open(Self.options, mode: .readOnly)
+      let read = try contents(reader)
+      reader.engine.abandon()
+      let after = try machine.open(Self.options)
+      let written = try contents(after)
+      #expect(read == written)
+      #expect(written["first"] == "1")
+      if synced { #expect(written["second"] == "1") }
+      try after.blocking.close()
+      if error == nil && count < failing { break }
+    }
+    #expect(failed > 10)
+  }
+
   @Test("case 39: a block that cannot be read costs its keys alone, and no compaction drops it")
   func case39() throws {
     let machine = try writtenMachine()
@@ -78,7 +120,12 @@ struct ReadCases {
     #expect(failed > 0 && failed < expected.count / 2, "\(failed) of \(expected.count)")
     #expect(storeError { _ = try again.blocking.scan().count() }?.exitStatus == 74)
     #expect(storeError { try again.blocking.compact() } != nil)
-    #expect(try machine.disk.list("shards/0000").filter { tables.contains($0) } == tables)
+    let flushed = try machine.disk.list("shards/0000")
+    #expect(flushed.filter { tables.contains($0) } == tables)
+    // What the first one flushed stays; what the second one began is gone.
+    #expect(storeError { try again.blocking.compact() } != nil)
+    #expect(try machine.disk.list("shards/0000") == flushed)
+    #expect(flushed.count <= tables.count + 1, "an output of the failed compaction stayed")
     try again.blocking.put("written", "1", durability: .synced)
     machine.disk.faultPlan = nil
     try again.blocking.compact()
