@@ -60,8 +60,9 @@ struct CrashExplorer {
   var model = CrashModel.posix
   /// One state in so many is crashed again during its recovery; 0 for none.
   var secondCrashInterval = 4
-  /// This write, counted from 0, arrives whole and is refused all the same; crashes follow it. None
-  /// for nil.
+  /// The write, counted from 0, that arrives whole and is refused all the same; none for nil.
+  ///
+  /// Only crashes behind it are tried.
   var refusedWrite: Int?
 
   func explore() -> CrashFigures {

@@ -242,8 +242,9 @@ struct LogCases {
     }
   }
 
-  /// No store can know of such a failure in time: what was promised may be lost, as on any disk
-  /// that lies. It must be a suffix, and the failure be believed as soon as it is told.
+  /// No store can know of such a failure in time, so that what was promised may be lost.
+  ///
+  /// It must be a suffix, and the failure be believed as soon as it is told.
   @Test(
     "case 23: a sync that fails in secret costs the end of the log at most",
     arguments: [SyncFailure.reportedElsewhere, .reportedLater])
