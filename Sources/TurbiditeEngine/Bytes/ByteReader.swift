@@ -45,6 +45,11 @@ struct ByteReader {
   /// Reads one varint; the encoding must be the shortest, so that equal values have equal bytes.
   mutating func varint() throws(DecodingFailure) -> UInt64 {
     let start = offset
+    // Nearly all that is counted here is small.
+    if start < bytes.count, bytes[start] < 0x80 {
+      offset = start &+ 1
+      return UInt64(bytes[start])
+    }
     var value: UInt64 = 0
     var shift: UInt64 = 0
     var position = offset

@@ -160,10 +160,28 @@ extension [UInt8] {
     }
   }
 
-  /// Appends what a view shows.
+  /// Appends what a view shows, which is none of these bytes.
+  ///
+  /// Several times as fast as `append(contentsOf:)` for the few bytes of a key.
   mutating func append(_ view: ByteView) {
-    // Safe: the view's bounds are its own invariant; the bytes are copied before this returns.
-    unsafe append(contentsOf: UnsafeRawBufferPointer(start: view.start, count: view.count))
+    append(addingCapacity: view.count) { output in
+      // Safe: there is room for as many bytes as the view has, and all of them are initialised.
+      unsafe output.withUnsafeMutableBufferPointer { target, count in
+        guard let base = target.baseAddress else { return }
+        unsafe view.copy(to: UnsafeMutableRawPointer(base))
+        count = view.count
+      }
+    }
+  }
+
+  /// Overwrites the integer at `offset`, low byte first.
+  mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+    precondition(offset >= 0)
+    precondition(offset <= count &- MemoryLayout<Value>.size)
+    // Safe: the range lies within the array.
+    unsafe withUnsafeMutableBytes { bytes in
+      unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
+    }
   }
 }
 

@@ -38,11 +38,9 @@ extension [UInt8] {
     append(contentsOf: bytes)
   }
 
-  /// Overwrites the integer at `offset`, low byte first.
-  mutating func store<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
-    for index in 0..<MemoryLayout<Value>.size {
-      self[offset + index] = UInt8(truncatingIfNeeded: value >> Value(8 * index))
-    }
+  /// Appends `count` zeros.
+  mutating func append(zeros count: Int) {
+    append(addingCapacity: count) { $0.append(repeating: 0, count: count) }
   }
 }
 

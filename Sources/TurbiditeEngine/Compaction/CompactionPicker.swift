@@ -28,7 +28,8 @@ struct CompactionPlan: Hashable {
 enum CompactionUrgency: Hashable {
   /// Levels that outgrew their targets.
   case needed
-  /// As well what leaves over a tenth of old versions behind: for a tree at rest.
+  /// As well what leaves over a tenth of old versions behind, or tables that mostly delete: for a
+  /// tree at rest, or one whose scans pass over too much.
   case settling
   /// Everything down to the last level.
   case full
@@ -43,6 +44,8 @@ struct CompactionPicker {
   /// What old versions may cost a tree at rest, as a share of the last level: 1/10 keeps it
   /// safely under a space amplification of 1.2.
   static let settledShare: UInt64 = 10
+  /// Fewer tombstones than this in one place cost a scan little.
+  static let crowdedDeletionCount = 1024
 
   let tree: TreeID
   let tables: TreeTables
@@ -112,7 +115,22 @@ struct CompactionPicker {
         return levelPlan(level)
       }
     }
-    return reclaimPlan(urgency)
+    return thinningPlan(base) ?? reclaimPlan(urgency)
+  }
+
+  /// Merges a table that mostly deletes one level further down, towards what it deletes.
+  private func thinningPlan(_ base: Int) -> CompactionPlan? {
+    for level in 0..<lastLevel {
+      let crowded = tables.levels[level].first { table in
+        let summary = table.summary
+        return summary.deletionCount >= Self.crowdedDeletionCount
+          && summary.deletionCount * 2 > summary.entryCount
+          && summary.largestSequence <= oldestSnapshot
+      }
+      guard let crowded else { continue }
+      return level == 0 ? level0Plan(base) : plan(level, level + 1, [crowded])
+    }
+    return nil
   }
 
   /// Rewrites a table of the last level that holds much which no reader can see any more.

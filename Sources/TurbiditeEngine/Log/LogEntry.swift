@@ -30,6 +30,8 @@ package struct EncodedBatch: Sendable {
   package init() {}
 
   mutating func append(_ kind: EntryKind, keyspace: UInt32, _ key: ByteView, _ value: ByteView) {
+    // Once for the many batches of one entry; the array grows by itself behind that.
+    if bytes.isEmpty { bytes.reserveCapacity(1 + 3 * 10 + key.count + value.count) }
     bytes.append(kind.rawValue)
     bytes.append(varint: UInt64(keyspace))
     bytes.append(lengthPrefixed: key)

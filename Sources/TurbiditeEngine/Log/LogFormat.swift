@@ -159,7 +159,7 @@ struct FrameCoder {
     bytes.store(Self.mark, at: start + 30)
     bytes.store(syncedPosition, at: start + 32)
     let padding = Self.paddedByteCount(storedByteCount) - LogFrame.headerByteCount - storedByteCount
-    for _ in 0..<padding { bytes.append(0) }
+    bytes.append(zeros: padding)
     let checksum = bytes.withView { view in
       view.slice(start + 8, view.count - start - 8).hash(seed: seed.at(offset))
     }

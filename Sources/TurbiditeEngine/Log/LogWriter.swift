@@ -13,8 +13,10 @@ import TurbiditeSystem
 ///
 /// Invariants:
 /// 1. `append` and `close` are called by one thread at a time, the leader of the commit queue,
-///    whose hand-over orders their memory. All that other threads may see lies in `shared`.
-/// 2. `shared.position` is the end of the last frame that was written whole.
+///    whose hand-over orders their memory. All that other threads may see are the atomics and
+///    what lies in `shared`.
+/// 2. `end` is the end of the last frame that was written whole. A segment is in `shared` before
+///    `end` passes its beginning, so that whoever reads `end` first finds all segments up to it.
 /// 3. Segments in `shared.segments` are in log order, and join: each begins where the one before
 ///    ends.
 ///
@@ -31,8 +33,6 @@ final class LogWriter: @unchecked Sendable {
 
   struct Shared {
     var segments: [Segment] = []
-    var position: UInt64
-    var syncedPosition: UInt64
     /// The log's directory while the name of the newest segment is not durable; opened before the
     /// segment was made, so that a sync needs no handle: a want of one would leave writes in doubt.
     var unsyncedDirectory: (any Directory)?
@@ -53,6 +53,14 @@ final class LogWriter: @unchecked Sendable {
   private let rarePaths: RarePaths
   private let nextNumber: @Sendable () -> UInt64
   private let shared: Mutex<Shared>
+  /// Where the log ends; moved by the leader alone.
+  private let end: Atomic<UInt64>
+  /// Everything below is durable; moved under the mutex.
+  private let syncedEnd: Atomic<UInt64>
+  /// Where the oldest segment begins, or `UInt64.max` when there is none; moved under the mutex.
+  private let start: Atomic<UInt64>
+  /// Handed to the methods that change it, which costs one check of exclusive access a frame
+  /// instead of one for each mention.
   private var leading: Leading
 
   /// A writer that goes on behind a recovered log.
@@ -68,16 +76,17 @@ final class LogWriter: @unchecked Sendable {
     self.rarePaths = rarePaths
     self.nextNumber = nextNumber
     shared = Mutex(
-      Shared(
-        segments: log.parts.map { .init(number: $0.number, basePosition: $0.basePosition) },
-        position: log.endPosition, syncedPosition: log.syncedPosition))
+      Shared(segments: log.parts.map { .init(number: $0.number, basePosition: $0.basePosition) }))
+    end = Atomic(log.endPosition)
+    syncedEnd = Atomic(log.syncedPosition)
+    start = Atomic(log.parts.first?.basePosition ?? .max)
     leading = Leading(number: log.parts.last?.number ?? 0)
   }
 
   // MARK: - What anyone may ask
 
-  var position: UInt64 { shared.withLock { $0.position } }
-  var syncedPosition: UInt64 { shared.withLock { $0.syncedPosition } }
+  var position: UInt64 { end.load(ordering: .acquiring) }
+  var syncedPosition: UInt64 { syncedEnd.load(ordering: .acquiring) }
   var segmentCount: Int { shared.withLock { $0.segments.count } }
 
   /// The segments that a replay would read, in log order.
@@ -85,16 +94,21 @@ final class LogWriter: @unchecked Sendable {
 
   /// The bytes that a replay would read.
   var liveByteCount: UInt64 {
-    shared.withLock { $0.position - ($0.segments.first?.basePosition ?? $0.position) }
+    let (position, start) = (position, start.load(ordering: .relaxed))
+    return position - min(start, position)
   }
 
   /// The bytes that a power loss could take.
-  var unsyncedByteCount: UInt64 { shared.withLock { $0.position - $0.syncedPosition } }
+  var unsyncedByteCount: UInt64 {
+    // In this order, as what is durable was written before.
+    let synced = syncedPosition
+    return position - synced
+  }
 
   /// The number and position where a replay must begin when nothing older is needed.
   var newestSegment: (number: UInt64, position: UInt64) {
     shared.withLock { shared in
-      guard let last = shared.segments.last else { return (0, shared.position) }
+      guard let last = shared.segments.last else { return (0, position) }
       return (last.number, last.basePosition)
     }
   }
@@ -117,8 +131,13 @@ final class LogWriter: @unchecked Sendable {
     shared.withLock { shared in
       let obsolete = shared.segments.prefix { $0.number < floor }.map(\.number)
       shared.segments.removeFirst(obsolete.count)
+      noteStart(shared)
       return obsolete
     }
+  }
+
+  private func noteStart(_ shared: Shared) {
+    start.store(shared.segments.first?.basePosition ?? .max, ordering: .relaxed)
   }
 
   // MARK: - Appending, by the leader
@@ -140,8 +159,17 @@ final class LogWriter: @unchecked Sendable {
     _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
     compresses: Bool
   ) throws(StoreError) -> Bool {
+    try append(
+      batches, kind: kind, firstSequence: firstSequence, lastSequence: lastSequence,
+      compresses: compresses, &leading)
+  }
+
+  private func append(
+    _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
+    compresses: Bool, _ leading: inout Leading
+  ) throws(StoreError) -> Bool {
     leading.scratch.removeAll(keepingCapacity: leading.scratch.capacity <= 4 << 20)
-    leading.scratch.append(contentsOf: repeatElement(0, count: LogFrame.headerByteCount))
+    leading.scratch.append(zeros: LogFrame.headerByteCount)
     var rawByteCount = 0
     var entryCount = 0
     for batch in batches {
@@ -150,32 +178,32 @@ final class LogWriter: @unchecked Sendable {
     }
     precondition(rawByteCount <= Limits.batchByteCount)
     var isCompressed = false
-    for batch in batches { leading.scratch.append(contentsOf: batch.bytes) }
-    if compresses { isCompressed = compressScratch() }
+    for batch in batches { batch.bytes.withView { leading.scratch.append($0) } }
+    if compresses { isCompressed = Self.compress(&leading.scratch) }
     let byteCount = UInt64(
       FrameCoder.paddedByteCount(leading.scratch.count - LogFrame.headerByteCount))
     let rotates =
       leading.file == nil
       || (leading.offset + byteCount > segmentByteCount || rarePaths.takes(.rotateLog))
         && leading.offset > UInt64(LogSegmentHeader.byteCount)
-    if rotates { try rotate(lastSequence: lastSequence) }
+    if rotates { try rotate(lastSequence: lastSequence, &leading) }
     try write(
       kind: kind, firstSequence: firstSequence, entryCount: entryCount,
-      rawByteCount: rawByteCount, isCompressed: isCompressed)
+      rawByteCount: rawByteCount, isCompressed: isCompressed, &leading)
     return rotates
   }
 
-  /// Compresses the entries in `scratch` when that saves an eighth.
-  private func compressScratch() -> Bool {
-    let rawByteCount = leading.scratch.count - LogFrame.headerByteCount
-    guard rawByteCount >= Self.compressionThreshold, let target = OwnedBuffer(count: rawByteCount)
+  /// Compresses the entries of a frame when that saves an eighth.
+  private static func compress(_ frame: inout [UInt8]) -> Bool {
+    let rawByteCount = frame.count - LogFrame.headerByteCount
+    guard rawByteCount >= compressionThreshold, let target = OwnedBuffer(count: rawByteCount)
     else { return false }
-    let count = leading.scratch.withView { scratch in
-      compressLZ4(scratch.slice(LogFrame.headerByteCount, rawByteCount), into: target)
+    let count = frame.withView { frame in
+      compressLZ4(frame.slice(LogFrame.headerByteCount, rawByteCount), into: target)
     }
     guard count > 0 else { return false }
-    leading.scratch.removeLast(rawByteCount)
-    leading.scratch.append(target.view.slice(0, count))
+    frame.removeLast(rawByteCount)
+    frame.append(target.view.slice(0, count))
     return true
   }
 
@@ -184,7 +212,8 @@ final class LogWriter: @unchecked Sendable {
 
   /// Seals the frame in `scratch` and writes it at the end of the current segment.
   private func write(
-    kind: FrameKind, firstSequence: UInt64, entryCount: Int, rawByteCount: Int, isCompressed: Bool
+    kind: FrameKind, firstSequence: UInt64, entryCount: Int, rawByteCount: Int,
+    isCompressed: Bool, _ leading: inout Leading
   ) throws(StoreError) {
     guard let file = leading.file else { preconditionFailure("no segment is open") }
     let synced = planted(.claimSyncedTooEarly) ? position : syncedPosition
@@ -195,19 +224,21 @@ final class LogWriter: @unchecked Sendable {
     let end = leading.offset + UInt64(leading.scratch.count)
     var wasBegun = false
     do throws(SystemError) {
-      try allocate(file, through: end)
+      try allocate(file, through: end, &leading)
       wasBegun = true
       try file.write(leading.scratch.span.rawBytes, at: leading.offset)
     } catch {
-      try cutAfterFailedWrite(file, error, wasBegun: wasBegun)
+      try cutAfterFailedWrite(file, error, wasBegun: wasBegun, &leading)
     }
     let byteCount = end - leading.offset
     leading.offset = end
-    shared.withLock { $0.position += byteCount }
+    self.end.store(position + byteCount, ordering: .releasing)
   }
 
   /// Gives the file room up to `end`, and beyond it where the disk has some.
-  private func allocate(_ file: any File, through end: UInt64) throws(SystemError) {
+  private func allocate(
+    _ file: any File, through end: UInt64, _ leading: inout Leading
+  ) throws(SystemError) {
     guard end > leading.allocatedByteCount else { return }
     let target = max(end, min(segmentByteCount, max(64 << 10, leading.allocatedByteCount * 2)))
     do throws(SystemError) {
@@ -226,14 +257,22 @@ final class LogWriter: @unchecked Sendable {
   /// - Returns: whether a new segment was begun for it.
   /// - Throws: as ``append(_:kind:firstSequence:lastSequence:compresses:)``.
   func takeRoom(for byteCount: Int, lastSequence: UInt64) throws(StoreError) -> Bool {
+    try takeRoom(for: byteCount, lastSequence: lastSequence, &leading)
+  }
+
+  private func takeRoom(
+    for byteCount: Int, lastSequence: UInt64, _ leading: inout Leading
+  ) throws(StoreError) -> Bool {
     let padded = UInt64(FrameCoder.paddedByteCount(byteCount))
     let rotates =
       leading.file == nil
       || leading.offset + padded > segmentByteCount
         && leading.offset > UInt64(LogSegmentHeader.byteCount)
-    if rotates { try rotate(lastSequence: lastSequence) }
+    if rotates { try rotate(lastSequence: lastSequence, &leading) }
     guard let file = leading.file else { preconditionFailure("no segment is open") }
-    do throws(SystemError) { try allocate(file, through: leading.offset + padded) } catch {
+    do throws(SystemError) {
+      try allocate(file, through: leading.offset + padded, &leading)
+    } catch {
       throw StoreError(error)
     }
     return rotates
@@ -250,7 +289,7 @@ final class LogWriter: @unchecked Sendable {
   /// - Parameter wasBegun: some of the frame may be in the file; without, there is only room to
   ///   give back, and a full disk that refuses one write after the other costs no syncs.
   private func cutAfterFailedWrite(
-    _ file: any File, _ failure: SystemError, wasBegun: Bool
+    _ file: any File, _ failure: SystemError, wasBegun: Bool, _ leading: inout Leading
   ) throws(StoreError) -> Never {
     do throws(SystemError) {
       if !planted(.keepFailedFrame) { try file.truncate(to: leading.offset) }
@@ -263,25 +302,24 @@ final class LogWriter: @unchecked Sendable {
   }
 
   /// Ends the current segment, if any, and begins the next one.
-  private func rotate(lastSequence: UInt64) throws(StoreError) {
+  private func rotate(lastSequence: UInt64, _ leading: inout Leading) throws(StoreError) {
     // The frame in hand waits in `scratch`; the seal is built beside it.
     let frame = leading.scratch
     defer { leading.scratch = frame }
-    if leading.file != nil { try sealCurrentSegment() }
+    if leading.file != nil { try sealCurrentSegment(&leading) }
     let number = nextNumber()
-    let (base, synced, previous) = shared.withLock {
-      ($0.position, $0.syncedPosition, $0.segments.last?.number ?? 0)
-    }
+    let base = position
     let header = LogSegmentHeader(
-      store: store, number: number, previousNumber: previous, basePosition: base,
-      syncedPosition: synced, lastSequence: lastSequence)
+      store: store, number: number,
+      previousNumber: shared.withLock { $0.segments.last?.number ?? 0 }, basePosition: base,
+      syncedPosition: syncedPosition, lastSequence: lastSequence)
     leading.allocatedByteCount = 0
     leading.offset = 0
     let directory = try fileSystem.openNames(FileNames.logDirectory)
     let file = try fileSystem.openFile(FileNames.logSegment(number), .create)
     do throws(SystemError) {
       let bytes = header.encoded()
-      try allocate(file, through: UInt64(bytes.count))
+      try allocate(file, through: UInt64(bytes.count), &leading)
       try file.write(bytes.span.rawBytes, at: 0)
     } catch {
       discard(FileNames.logSegment(number))
@@ -293,6 +331,7 @@ final class LogWriter: @unchecked Sendable {
     shared.withLock {
       $0.segments.append(.init(number: number, basePosition: base, unsynced: file))
       $0.unsyncedDirectory = directory
+      noteStart($0)
     }
   }
 
@@ -303,9 +342,10 @@ final class LogWriter: @unchecked Sendable {
     }
   }
 
-  private func sealCurrentSegment() throws(StoreError) {
+  private func sealCurrentSegment(_ leading: inout Leading) throws(StoreError) {
     leading.scratch = [UInt8](repeating: 0, count: LogFrame.headerByteCount)
-    try write(kind: .seal, firstSequence: 0, entryCount: 0, rawByteCount: 0, isCompressed: false)
+    try write(
+      kind: .seal, firstSequence: 0, entryCount: 0, rawByteCount: 0, isCompressed: false, &leading)
     guard let file = leading.file else { return }
     leading.file = nil
     do throws(SystemError) { try file.truncate(to: leading.offset) } catch {
@@ -321,8 +361,10 @@ final class LogWriter: @unchecked Sendable {
   ///
   /// - Throws: ``StoreError/durabilityLost(operation:path:code:)``; the caller must stop writing.
   func sync() throws(StoreError) {
-    let (target, files, directory) = shared.withLock {
-      ($0.position, $0.segments.compactMap(\.unsynced), $0.unsyncedDirectory)
+    // In this order, by invariant 2.
+    let target = position
+    let (files, directory) = shared.withLock {
+      ($0.segments.compactMap(\.unsynced), $0.unsyncedDirectory)
     }
     guard target > syncedPosition || directory != nil else { return }
     do throws(SystemError) {
@@ -333,7 +375,7 @@ final class LogWriter: @unchecked Sendable {
       if !planted(.ignoreLogSyncFailure) { throw StoreError(sync: error) }
     }
     shared.withLock { shared in
-      shared.syncedPosition = max(shared.syncedPosition, target)
+      syncedEnd.store(max(syncedPosition, target), ordering: .releasing)
       // Only the newest segment can have grown meanwhile, and only if none was begun behind it.
       for index in shared.segments.indices.dropLast()
       where shared.segments[index + 1].basePosition <= target {
@@ -353,7 +395,7 @@ final class LogWriter: @unchecked Sendable {
     if planted(.closeWithoutSync) { return }
     try sync()
     guard leading.file != nil else { return }
-    try sealCurrentSegment()
+    try sealCurrentSegment(&leading)
     try sync()
   }
 
@@ -396,7 +438,7 @@ final class LogWriter: @unchecked Sendable {
     var written: UInt64 = 0
     try recovery.tail(of: log) { frame throws(StoreError) in
       let start = pending.count
-      pending.append(contentsOf: repeatElement(0, count: LogFrame.headerByteCount))
+      pending.append(zeros: LogFrame.headerByteCount)
       pending.append(frame.stored)
       coder.seal(
         &pending, from: start, at: written + UInt64(start), kind: frame.kind,
@@ -421,8 +463,10 @@ final class LogWriter: @unchecked Sendable {
       // Segments that begin at or behind the new one hold nothing that counts.
       shared.segments.removeAll { $0.basePosition >= header.basePosition }
       shared.segments.append(.init(number: header.number, basePosition: header.basePosition))
-      shared.position = header.basePosition + byteCount - UInt64(LogSegmentHeader.byteCount)
-      shared.syncedPosition = shared.position
+      noteStart(shared)
+      let position = header.basePosition + byteCount - UInt64(LogSegmentHeader.byteCount)
+      end.store(position, ordering: .releasing)
+      syncedEnd.store(position, ordering: .releasing)
     }
   }
 }

@@ -18,6 +18,7 @@ final class Memtable: Sendable {
   private let tombstoneCount = Atomic<Int>(0)
   private let tombstoneByteCount = Atomic<Int>(0)
   private let entries = Atomic<Int>(0)
+  private let deletions = Atomic<Int>(0)
   /// 0 until the first entry: sequence numbers begin at 1.
   private let smallest = Atomic<UInt64>(0)
   private let largest = Atomic<UInt64>(0)
@@ -38,6 +39,7 @@ final class Memtable: Sendable {
       throw .resourceExhausted("memory for a memtable")
     }
     if isNew { entries.add(1, ordering: .relaxed) }
+    if isNew && tag.isDeletion { deletions.add(1, ordering: .relaxed) }
     note(tag.sequence)
     return isNew
   }
@@ -106,6 +108,8 @@ final class Memtable: Sendable {
   var byteCount: Int { arena.byteCount + tombstoneByteCount.load(ordering: .relaxed) }
   /// Entries, without range tombstones.
   var entryCount: Int { entries.load(ordering: .relaxed) }
+  /// Entries that are tombstones of one key.
+  var deletionCount: Int { deletions.load(ordering: .relaxed) }
   /// Range tombstones as they were given.
   var rangeTombstoneCount: Int { tombstoneCount.load(ordering: .relaxed) }
   var isEmpty: Bool { entryCount == 0 && rangeTombstoneCount == 0 }

@@ -9,6 +9,9 @@ extension Engine {
   /// A tree that was not written to for this long is compacted until old versions take little.
   static let settlingNanoseconds: UInt64 = 1_000_000_000
 
+  /// A scan that passed over so many entries in one move has what hid them compacted away.
+  static let crowdedEntryCount = 4096
+
   func sinkContext(for tree: TreeID, tableByteCount: UInt64) -> TableSinkContext {
     let manifest = manifest
     return TableSinkContext(
@@ -63,9 +66,11 @@ extension Engine {
       }
       // What the reserve gave up is for those who make room: flushes first, then `compact()`.
       if reserve.isReleased && !work.isFullCompactionWanted { return nil }
-      let wanted = work.isFullCompactionWanted ? .full : urgency
+      let wanted =
+        work.isFullCompactionWanted ? .full : work.isCrowded ? .settling : urgency
       guard let plan = picker(for: tree, version).pick(wanted) else {
         work.isFullCompactionWanted = false
+        if !work.isFlushing { work.isCrowded = false }
         return nil
       }
       work.isCompacting = true
@@ -125,13 +130,23 @@ extension Engine {
       if retriesAt > now { next = min(next ?? .max, retriesAt) }
     }
     if let next { jobs.wakeUp(at: next) }
-    flushAtRest(resting)
+    // So that the log of a store at rest is short.
+    flushIfUnled(resting)
   }
 
-  /// Flushes trees that came to rest, so that the log of a store at rest is short.
-  ///
-  /// Where a leader is at work the store does not rest, and there will be another time.
-  private func flushAtRest(_ trees: [Tree]) {
+  /// Has the tombstones of a keyspace that a scan had to pass over merged with what they delete.
+  func thinOut(_ keyspace: KeyspaceState) {
+    guard !isReadOnly else { return }
+    for tree in keyspace.trees { tree.work.withLock { $0.isCrowded = true } }
+    flushIfUnled(
+      keyspace.trees.filter {
+        $0.version.active?.memtable.deletionCount ?? 0 >= CompactionPicker.crowdedDeletionCount
+      })
+    for tree in keyspace.trees { considerWork(tree) }
+  }
+
+  /// Flushes trees, unless a leader is at work: there will be another time.
+  private func flushIfUnled(_ trees: [Tree]) {
     guard !trees.isEmpty, commits.tryLead() else { return }
     for tree in trees { freeze(tree) }
     handOver()

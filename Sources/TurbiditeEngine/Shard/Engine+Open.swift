@@ -479,12 +479,12 @@ private struct Replay {
 
   /// Accounts for what a segment has brought, and flushes when memory is short.
   private func settle(_ inserter: EntryInserter?) throws(StoreError) {
-    for tree in inserter?.touched ?? [] {
-      tree.version.active?.chargeGrowth()
+    inserter?.forEachPlace { place in
+      place.active.chargeGrowth()
       if !engine.isReadOnly,
-        tree.version.active?.memtable.byteCount ?? 0 >= engine.options.memtableByteCount
+        place.active.memtable.byteCount >= engine.options.memtableByteCount
       {
-        engine.freeze(tree)
+        engine.freeze(place.tree)
       }
     }
     // No scheduler runs yet: the flushes that were queued are run here.

@@ -69,7 +69,8 @@ extension Engine {
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
     let cursor = try ScanCursor(
       keyspace.trees.map(\.version), at: sequence, access: .scan)
-    return EngineScan(engine: self, cursor: cursor, from: from, to: to, reverse: reverse)
+    return EngineScan(
+      engine: self, keyspace: keyspace, cursor: cursor, from: from, to: to, reverse: reverse)
   }
 }
 
@@ -78,6 +79,7 @@ extension Engine {
 /// One thread at a time.
 package final class EngineScan {
   private let engine: Engine
+  private let keyspace: KeyspaceState
   private let cursor: ScanCursor
   private let from: [UInt8]?
   private let to: [UInt8]?
@@ -86,9 +88,11 @@ package final class EngineScan {
   private var hasEnded = false
 
   init(
-    engine: Engine, cursor: ScanCursor, from: [UInt8]?, to: [UInt8]?, reverse: Bool
+    engine: Engine, keyspace: KeyspaceState, cursor: ScanCursor, from: [UInt8]?, to: [UInt8]?,
+    reverse: Bool
   ) {
     self.engine = engine
+    self.keyspace = keyspace
     self.cursor = cursor
     self.from = from
     self.to = to
@@ -107,6 +111,7 @@ package final class EngineScan {
       hasBegun = true
       try begin()
     }
+    if cursor.passedCount >= Engine.crowdedEntryCount { engine.thinOut(keyspace) }
     guard cursor.isValid, isWithinBounds else {
       hasEnded = true
       return false

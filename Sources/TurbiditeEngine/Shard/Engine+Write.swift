@@ -210,14 +210,14 @@ extension Engine {
       throw StoreError(unapplied: FileNames.logSegment(inserter.segment), error)
     }
     publish(planted(.publishHalfBatch) ? last - UInt64(entryCount / 2) : last)
-    for tree in inserter.touched {
-      tree.lastWrite.store(now, ordering: .relaxed)
-      guard let active = tree.version.active else { continue }
-      active.chargeGrowth()
-      if active.memtable.byteCount >= options.memtableByteCount
-        || active.memtable.rangeTombstoneCount >= Engine.memtableTombstoneCount
+    inserter.forEachPlace { place in
+      place.tree.lastWrite.store(now, ordering: .relaxed)
+      place.active.chargeGrowth()
+      let memtable = place.active.memtable
+      if memtable.byteCount >= options.memtableByteCount
+        || memtable.rangeTombstoneCount >= Engine.memtableTombstoneCount
       {
-        freeze(tree)
+        freeze(place.tree)
       }
     }
     if budget.activeByteCount > budget.activeShare { freezeLargest() }
@@ -248,22 +248,36 @@ extension Engine {
   }
 }
 
-/// Routes entries to memtables, with the last tree it used at hand.
+/// Routes entries to memtables, with those it has used at hand.
+///
+/// For the leader, within one group of commits or one replay: no memtable ends meanwhile.
 struct EntryInserter {
+  /// A tree, and the memtable that takes its entries.
+  struct Place {
+    var tree: Tree
+    var active: LoggedMemtable
+  }
+
   private let engine: Engine
   let segment: UInt64
-  private let keyspaces: [UInt32: KeyspaceState]
-  private(set) var touched: [Tree] = []
+  /// The keyspace of the last entry; nil when there was none, or it was dropped.
+  private var keyspace: KeyspaceState?
+  /// Where the last entry went.
+  private var current: Place?
+  /// Where other entries went: none in the many groups of one put, which so allocate nothing.
+  private var others: [Place] = []
 
   init(engine: Engine, segment: UInt64) {
     self.engine = engine
     self.segment = segment
-    keyspaces = engine.keyspaces.withLock { $0 }
   }
 
   /// Inserts one entry; those of keyspaces that were dropped go nowhere.
   mutating func insert(_ entry: LogEntry, _ sequence: UInt64) throws(StoreError) {
-    guard let keyspace = keyspaces[entry.keyspace] else { return }
+    if keyspace?.id != entry.keyspace {
+      keyspace = engine.keyspaces.withLock { $0[entry.keyspace] }
+    }
+    guard let keyspace else { return }
     guard entry.kind == .rangeDeletion else {
       let tree = keyspace.trees[shard(of: entry.key)]
       _ = try memtable(of: tree).insert(
@@ -293,13 +307,31 @@ struct EntryInserter {
 
   /// The active memtable of `tree`; made when there is none.
   mutating func memtable(of tree: Tree) throws(StoreError) -> Memtable {
-    if !touched.contains(where: { $0 === tree }) { touched.append(tree) }
-    if let active = tree.version.active { return active.memtable }
+    if let current, current.tree === tree { return current.active.memtable }
+    let index = others.firstIndex { $0.tree === tree }
+    let place = index.map { others.remove(at: $0) } ?? makePlace(tree)
+    if let current { others.append(current) }
+    current = place
+    assert(tree.version.active === place.active, "a memtable ended while a group was written")
+    return place.active.memtable
+  }
+
+  /// Calls `body` with every place that entries went to.
+  func forEachPlace(_ body: (Place) -> Void) {
+    if let current { body(current) }
+    for place in others { body(place) }
+  }
+
+  private func makePlace(_ tree: Tree) -> Place {
+    Place(tree: tree, active: tree.version.active ?? begin(tree))
+  }
+
+  private func begin(_ tree: Tree) -> LoggedMemtable {
     let fresh = LoggedMemtable(segment: segment, pool: engine.arenas, budget: engine.budget)
     tree.update { version in
       TreeVersion(active: fresh, frozen: version.frozen, levels: version.levels)
     }
     engine.dirtyTrees.withLock { $0[tree.id] = tree }
-    return fresh.memtable
+    return fresh
   }
 }

@@ -15,6 +15,8 @@ final class ScanCursor {
   private(set) var isValid = false
   private(set) var key = ByteView.empty
   private(set) var value = ByteView.empty
+  /// Entries that the last move passed over: older versions, and what is deleted.
+  private(set) var passedCount = 0
 
   private let versions: [TreeVersion]
   private let sequence: UInt64
@@ -106,10 +108,12 @@ final class ScanCursor {
 
   /// From where the merge stands to the first entry that this reader sees.
   private func settleForward() throws(StoreError) {
+    passedCount = 0
     guard let merge else { return }
     while merge.isValid {
       if merge.tag.sequence > sequence || (skips && isSkipped(merge.key)) {
         try merge.next()
+        passedCount &+= 1
         continue
       }
       if merge.tag.isValue && !isCovered(merge.key, merge.tag) {
@@ -120,6 +124,7 @@ final class ScanCursor {
       }
       try skip(merge.key)
       try merge.next()
+      passedCount &+= 1
     }
   }
 
@@ -144,6 +149,7 @@ final class ScanCursor {
 
   /// Going backward, the versions of a key come oldest first: the last visible one counts.
   private func settleBackward() throws(StoreError) {
+    passedCount = 0
     guard let merge else { return }
     while merge.isValid {
       let current = try copy(merge.key, into: &keyBuffer)
@@ -154,6 +160,7 @@ final class ScanCursor {
           if isLive { value = try copy(merge.value, into: &valueBuffer) }
         }
         try merge.previous()
+        passedCount &+= 1
       }
       if isLive {
         key = current

@@ -111,6 +111,8 @@ final class Tree: Sendable {
     /// In nanoseconds of the engine's clock: when a compaction that failed may be tried again.
     var compactionNotBefore: UInt64 = 0
     var isFullCompactionWanted = false
+    /// A scan met many tombstones; until nothing more can be done about them.
+    var isCrowded = false
   }
 
   let id: TreeID

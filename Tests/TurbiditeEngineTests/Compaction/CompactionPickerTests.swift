@@ -13,11 +13,12 @@ import TurbiditeSystem
 @Suite("Compaction picker")
 struct CompactionPickerTests {
   private func table(
-    _ number: UInt64, _ low: Int, _ high: Int, byteCount: UInt64
+    _ number: UInt64, _ low: Int, _ high: Int, byteCount: UInt64, deletionCount: Int = 0
   ) -> TableMetadata {
     func key(_ value: Int) -> [UInt8] { [UInt8(value / 256), UInt8(value % 256)] }
     var properties = TableProperties()
-    properties.entryCount = 10
+    properties.entryCount = 3000
+    properties.deletionCount = UInt64(deletionCount)
     properties.smallestSequence = number
     properties.largestSequence = number
     properties.smallestKey = key(low)
@@ -36,7 +37,9 @@ struct CompactionPickerTests {
         low += 1 + random.below(100)
         let high = low + random.below(60)
         tables.levels[level].append(
-          table(number, low, high, byteCount: UInt64(1 + random.below(1 << 22))))
+          table(
+            number, low, high, byteCount: UInt64(1 + random.below(1 << 22)),
+            deletionCount: random.below(20) == 0 ? 2000 : 0))
         number += 1
         low = high + 1
       }
@@ -44,7 +47,9 @@ struct CompactionPickerTests {
     for _ in 0..<random.below(8) {
       let low = random.below(900)
       tables.insert(
-        table(number, low, low + random.below(200), byteCount: UInt64(1 + random.below(1 << 20))),
+        table(
+          number, low, low + random.below(200), byteCount: UInt64(1 + random.below(1 << 20)),
+          deletionCount: random.below(4) == 0 ? 2000 : 0),
         at: 0)
       number += 1
     }
