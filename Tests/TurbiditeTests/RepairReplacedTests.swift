@@ -12,16 +12,6 @@ import TurbiditeSystem
 /// that it holds may be in no file any more.
 @Suite("Repair of replaced tables")
 struct RepairReplacedTests {
-  private func repair(_ disk: SimulatedDisk) throws -> (Repair, [PlacedKey: [UInt8]]) {
-    let target = SimulatedDisk()
-    let result = try Turbidite.repair(
-      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
-    ) { (_, _) throws(StoreError) in }
-    let saved = try Specimen.contents(of: target, in: "new")
-    #expect(saved.objection == nil)
-    return (result, saved.values)
-  }
-
   /// The tables that the manifest names.
   private static func tables(of disk: SimulatedDisk) throws -> [String: [UInt8]] {
     let manifest = try #require(try disk.list("").filter { $0.hasPrefix("MANIFEST") }.max())
@@ -106,7 +96,7 @@ struct RepairReplacedTests {
     leftovers += [merged.values, merged.deletions]
     leftovers.append(merged.values.merging(merged.deletions) { one, _ in one })
     for files in leftovers {
-      let (result, saved) = try repair(try merged.putBack(files))
+      let (result, saved) = try Specimen.repaired(try merged.putBack(files))
       #expect(saved == merged.truth, "\(files.keys.sorted()) came back")
       #expect(result.withheldEntryCount == 0)
       for file in result.files where files[file.path] != nil {
@@ -144,11 +134,11 @@ struct RepairReplacedTests {
     for output in merged.outputs {
       let whole = try merged.putBack(inputs)
       try harm.apply(to: output, of: whole)
-      let (_, restored) = try repair(whole)
+      let (_, restored) = try Specimen.repaired(whole)
       #expect(restored == merged.truth, "\(output) is damaged, all of its inputs are there")
       let parted = try merged.putBack(merged.values)
       try harm.apply(to: output, of: parted)
-      let (result, saved) = try repair(parted)
+      let (result, saved) = try Specimen.repaired(parted)
       #expect(
         saved.allSatisfy { merged.truth[$0.key] == $0.value },
         "\(output) is damaged, the deletions are gone")
@@ -163,7 +153,7 @@ struct RepairReplacedTests {
     for output in merged.outputs {
       let disk = try merged.putBack(merged.values)
       try disk.corrupt(output, at: 13, xor: 0x40)
-      let (result, saved) = try repair(disk)
+      let (result, saved) = try Specimen.repaired(disk)
       #expect(saved == merged.truth, "the header of \(output) is damaged")
       #expect(result.withheldEntryCount == 0)
     }
@@ -184,7 +174,7 @@ struct RepairReplacedTests {
       disk.beforeOperation = nil
       let truth = try Specimen.contents(of: disk.copy()).values
       try Self.loseManifest(disk)
-      let (result, saved) = try repair(disk)
+      let (result, saved) = try Specimen.repaired(disk)
       #expect(saved == truth, "seed \(seed)")
       #expect(result.withheldEntryCount == 0, "seed \(seed)")
       leftoverCount += result.files.count { $0.fate == .unused && $0.path.hasPrefix("shards/") }
@@ -207,7 +197,7 @@ struct RepairReplacedTests {
           guard try after.list("").contains(where: { $0.hasPrefix("MANIFEST") }) else { continue }
           let truth = try Specimen.contents(of: after.copy()).values
           try Self.loseManifest(after)
-          let (result, saved) = try repair(after)
+          let (result, saved) = try Specimen.repaired(after)
           let differing = Set(saved.keys).union(truth.keys).filter { saved[$0] != truth[$0] }
           let names = differing.map {
             "\(String(decoding: $0.key, as: UTF8.self)) saved \(saved[$0]?.first as Any),"

@@ -11,16 +11,6 @@ import TurbiditeSystem
 /// may be back is told.
 @Suite("Repair without a manifest")
 struct RepairWithoutManifestTests {
-  private func repair(_ disk: SimulatedDisk) throws -> (Repair, [PlacedKey: [UInt8]]) {
-    let target = SimulatedDisk()
-    let result = try Turbidite.repair(
-      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
-    ) { (_, _) throws(StoreError) in }
-    let saved = try Specimen.contents(of: target, in: "new")
-    #expect(saved.objection == nil)
-    return (result, saved.values)
-  }
-
   private static func manifests(of disk: SimulatedDisk) throws -> [String] {
     try disk.list("").filter { $0.hasPrefix("MANIFEST") }.sorted()
   }
@@ -58,7 +48,7 @@ struct RepairWithoutManifestTests {
   func damagedHeader(inOther: Bool, offset: Int) throws {
     let (disk, truth, deletions) = try deleted(inOther: inOther)
     try disk.corrupt(deletions, at: offset, xor: 0x40)
-    let (result, saved) = try repair(disk)
+    let (result, saved) = try Specimen.repaired(disk)
     #expect(Set(saved.keys.map(\.key)) == truth, "\(result.files)")
     #expect(result.withheldEntryCount == 0)
     let file = try #require(result.files.first { $0.path == deletions })
@@ -73,7 +63,7 @@ struct RepairWithoutManifestTests {
       let count = try #require(disk.contents(deletions)).count
       try disk.corrupt(deletions, at: 13, xor: 0x40)
       try disk.corrupt(deletions, at: count - 5, xor: 0x40)
-      let (result, saved) = try repair(disk)
+      let (result, saved) = try Specimen.repaired(disk)
       #expect(Set(saved.keys.map(\.key)).isSubset(of: truth), "keys came back")
       #expect(result.withheldEntryCount == 40)
       let file = try #require(result.files.first { $0.path == deletions })
@@ -107,7 +97,7 @@ struct RepairWithoutManifestTests {
       if disk.contents(path) == nil { _ = try disk.open(path, .create) }
       try disk.setContents(path, try #require(contents))
     }
-    let (result, saved) = try repair(disk)
+    let (result, saved) = try Specimen.repaired(disk)
     #expect(result.manifestTrouble != nil)
     #expect(saved.isEmpty)
     #expect(result.keyspaces == [""])
@@ -124,7 +114,7 @@ struct RepairWithoutManifestTests {
     let disk = machine.disk.copy()
     store.engine.abandon()
     for file in try Self.manifests(of: disk) { try disk.remove(file) }
-    let (result, saved) = try repair(disk)
+    let (result, saved) = try Specimen.repaired(disk)
     #expect(saved.count == 1)
     #expect(result.keyspaces == ["", "keyspace-1"])
     #expect(result.uncertainKeyspaces == ["keyspace-1"])
@@ -144,7 +134,7 @@ struct RepairWithoutManifestTests {
     let disk = machine.disk.copy()
     if disk.contents(older) == nil { _ = try disk.open(older, .create) }
     try disk.setContents(older, bytes)
-    let (result, _) = try repair(disk)
+    let (result, _) = try Specimen.repaired(disk)
     #expect(result.manifestTrouble == nil)
     #expect(result.keyspaces == [""])
     #expect(result.uncertainKeyspaces.isEmpty)

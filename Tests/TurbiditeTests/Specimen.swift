@@ -190,6 +190,17 @@ struct Specimen {
     return units
   }
 
+  /// Repairs the store on `disk` into another one: what that says, and what the other holds.
+  static func repaired(_ disk: SimulatedDisk) throws -> (Repair, [PlacedKey: [UInt8]]) {
+    let target = SimulatedDisk()
+    let result = try Turbidite.repair(
+      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
+    ) { (_, _) throws(StoreError) in }
+    let saved = try contents(of: target, in: "new")
+    #expect(saved.objection == nil)
+    return (result, saved.values)
+  }
+
   /// Opens a copy of a store and reads all of it, in both directions and key by key.
   static func contents(
     of disk: SimulatedDisk, in directory: String = "", mode: Store.Mode = .existing
