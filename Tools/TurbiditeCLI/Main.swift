@@ -34,6 +34,7 @@ struct TurbiditeCommand: ParsableCommand {
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self, CheckpointCommand.self]),
       CommandGroup(
         name: "Proof", subcommands: [TortureCommand.self, TortureChildCommand.self]),
+      CommandGroup(name: "Measuring", subcommands: [BenchCommand.self]),
       CommandGroup(name: "Other", subcommands: [VersionCommand.self]),
     ])
 
