@@ -15,11 +15,11 @@ struct BenchCommand: Verb {
     discussion: """
       Makes a store of its own in a new directory in DIR, runs the workloads one after the other, \
       and removes it again. Fills begin with an empty store; what comes behind them works on what \
-      they have left. One thread, default options, `.buffered` but for fillsync, every value that a \
-      get returns is checked. With --data it is the lines of FILE that are put, in batches of 256 \
-      KiB, under their numbers (ingest), and then read in order. A machine that does other work \
-      gives other numbers: compare only what was run in turn. Tools/bench compares with other \
-      engines.
+      they have left. One thread, default options, `.buffered` but for fillsync; every value that \
+      a get returns is checked, and what it takes to make keys and values is part of the figures. \
+      With --data it is the lines of FILE that are put, in batches of 256 KiB, under their numbers \
+      (ingest), and then read in order. A machine that does other work gives other numbers: \
+      compare only what was run in turn. Tools/bench compares with other engines.
       """)
 
   @Argument(help: "A directory on the disk to be tried.") var directory: String

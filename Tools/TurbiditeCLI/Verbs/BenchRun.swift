@@ -4,6 +4,7 @@
 // Limits:  One thread. The suite that compares with other engines is in Benchmarks.
 
 import Turbidite
+import TurbiditeTorture
 
 /// What `turbidite bench` can run.
 enum BenchWorkload: String, Sendable, CaseIterable {
@@ -21,6 +22,11 @@ enum BenchWorkload: String, Sendable, CaseIterable {
 
   /// Whether it begins with an empty store.
   var fills: Bool { [.fillseq, .fillrandom, .ingest].contains(self) }
+
+  /// Whether it is about keys that are there.
+  var drawsKeys: Bool {
+    [.overwrite, .fillsync, .readrandom, .readmissing, .seekrandom].contains(self)
+  }
 
   /// What runs without a choice.
   static let usual: [BenchWorkload] = [
@@ -44,12 +50,13 @@ struct BenchResult: Sendable {
 /// What calls took, in nanoseconds.
 struct Latencies: Sendable {
   /// So many are kept: beyond that every second one, then every fourth and so on.
-  static let sampleLimit = 1 << 22
-
+  private let sampleLimit: Int
   private var samples: [UInt64] = []
   private var interval: UInt64 = 1
   private(set) var count: UInt64 = 0
   private(set) var longest: UInt64 = 0
+
+  init(sampleLimit: Int = 1 << 22) { self.sampleLimit = sampleLimit }
 
   mutating func add(_ duration: Duration) {
     let parts = duration.components
@@ -59,7 +66,7 @@ struct Latencies: Sendable {
     longest = max(longest, nanoseconds)
     if count % interval == 0 { samples.append(nanoseconds) }
     count += 1
-    if samples.count == Self.sampleLimit {
+    if samples.count == sampleLimit {
       samples = stride(from: 0, to: samples.count, by: 2).map { samples[$0] }
       interval *= 2
     }
@@ -92,6 +99,7 @@ struct BenchRun {
   private var keys = KeyOrder.random
   /// What is in the store: records from 0 on, or lines of the user's.
   private var recordCount: UInt64 = 0
+  private var wasFilled = false
   private var holdsLines = false
   private var random: UInt64
 
@@ -119,9 +127,12 @@ struct BenchRun {
   mutating func run(_ workload: BenchWorkload, lines: Input?) throws -> BenchResult {
     if workload.fills {
       try startOver()
-    } else if recordCount == 0 {
+    } else if !wasFilled {
       global.console.note("\(workload.rawValue): the store is filled for it first")
       _ = try run(.fillrandom, lines: nil)
+    }
+    if recordCount == 0, workload.drawsKeys {
+      throw CommandFailure.usage("\(workload.rawValue): there are no lines to work on")
     }
     switch workload {
     case .fillseq, .fillrandom:
@@ -150,7 +161,7 @@ struct BenchRun {
 
   /// An empty store in the place of the one before.
   private mutating func startOver() throws {
-    guard recordCount > 0 else { return }
+    guard wasFilled else { return wasFilled = true }
     try store.blocking.close()
     try removeDirectory("\(directory)/store-\(storeNumber)")
     storeNumber += 1
@@ -262,8 +273,9 @@ struct BenchRun {
       latencies: latencies)
   }
 
-  /// Calls `body` with numbers from 0 on, `count` times or for so many seconds; it returns the bytes
-  /// of keys and values that went through the call.
+  /// Calls `body` with numbers from 0 on, `count` times or for so many seconds.
+  ///
+  /// - Parameter body: returns the bytes of keys and values that went through the call.
   private func timed(
     _ workload: BenchWorkload, count: UInt64, seconds: Double = .infinity,
     _ body: (Store.Blocking, UInt64) throws -> Int
