@@ -7,6 +7,7 @@ enum Layers {
   /// The rooms of the engine, first to last: a room names only rooms before it.
   static let rooms = [
     "Bytes", "Log", "Memory", "Table", "Manifest", "Compaction", "Shard", "Verify", "Repair",
+    "Micro",
   ]
 
   /// Modules of the toolchain that every target may use.
@@ -25,6 +26,7 @@ enum Layers {
     "Torture": ["Turbidite", "TurbiditeSimulation", "Foundation"],
     "TortureRunner": ["TurbiditeTorture", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],
+    "Micro": ["Turbidite", "TurbiditeEngine"],
     "Tidy": ["Foundation"],
   ]
 
