@@ -54,6 +54,24 @@ struct CommandProcessTests {
     return outcome.output
   }
 
+  /// The pipe that wakes a waiting command, and files of the store, would be in their place: a scan
+  /// wrote into that pipe until it was full, and waited for ever.
+  @Test("standard descriptors that are closed are told, and nothing else takes their place")
+  func closedDescriptors() throws {
+    try fill([Record(key: [0x61], value: Array(repeating: 0x62, count: 100_000))])
+    let before = try entries()
+    for line in [
+      "scan $D/store <&- >&-", "scan $D/store <&- >&- 2>&-", "dump $D/store <&- >&-",
+      "load $D/store - --as tsv <&-", "put $D/store c <&-", "put $D/store c - <&-",
+    ] {
+      let outcome = try shell("timeout -s KILL 60 $T \(line)")
+      #expect(outcome.status == 74 && !outcome.isSignal, "\(line): \(outcome)")
+    }
+    #expect(try shell("$T put $D/store key value <&- >&- 2>&-; $T rm $D/store key").status == 0)
+    #expect(try entries() == before)
+    #expect(try run(["verify", store(), "--deep"]).status == 0)
+  }
+
   @Test("what put writes get prints, with escapes or byte for byte")
   func putAndGet() throws {
     #expect(try run(["put", store(), "k\\x00", "v\\tw", "--create"]).status == 0)

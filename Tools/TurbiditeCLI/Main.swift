@@ -40,6 +40,7 @@ struct TurbiditeCommand: ParsableCommand {
 
   /// Parses, runs, and ends the process.
   static func main() {
+    Descriptor.occupyStandard()
     Signals.install()
     let arguments = GlobalOptions.afterVerb(Array(CommandLine.arguments.dropFirst()))
     do {

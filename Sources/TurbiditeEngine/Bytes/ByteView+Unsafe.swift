@@ -164,6 +164,8 @@ extension [UInt8] {
   ///
   /// Several times as fast as `append(contentsOf:)` for the few bytes of a key.
   mutating func append(_ view: ByteView) {
+    // Adding nothing to an empty array would write to the storage that all empty arrays share.
+    guard !view.isEmpty else { return }
     append(addingCapacity: view.count) { output in
       // Safe: there is room for as many bytes as the view has, and all of them are initialised.
       unsafe output.withUnsafeMutableBufferPointer { target, count in

@@ -40,6 +40,8 @@ extension [UInt8] {
 
   /// Appends `count` zeros.
   mutating func append(zeros count: Int) {
+    // As in `append(_: ByteView)`.
+    guard count > 0 else { return }
     append(addingCapacity: count) { $0.append(repeating: 0, count: count) }
   }
 }

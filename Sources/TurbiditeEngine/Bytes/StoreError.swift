@@ -3,6 +3,8 @@
 // Room:    Engine/Bytes.
 // Source:  The classes and exit statuses are docs/design.md's table, after BSD's sysexits.h.
 
+import TurbiditeSystem
+
 /// A place in a file where bytes are not what was written there.
 public struct Damage: Error, Sendable, Hashable, CustomStringConvertible {
   /// The file's path below the store's directory.
@@ -161,6 +163,8 @@ extension StoreError {
     case .noStore: 66
     case .closed, .forked, .poisoned: 69
     case .outOfSpace, .resourceExhausted: 73
+    // Memory ended between the log and the memtable: no disk is to blame.
+    case .durabilityLost(_, _, SystemError.noMemoryCode): 73
     case .io, .durabilityLost: 74
     case .locked, .storeExists: 75
     case .corrupt: 76

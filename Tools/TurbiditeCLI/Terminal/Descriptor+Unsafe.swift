@@ -59,6 +59,17 @@ struct Descriptor: Sendable, Hashable {
   /// Standard error.
   static let error = Descriptor(number: 2)
 
+  /// Puts something in the place of standard descriptors that are closed: files of a store that are
+  /// opened would get their numbers, and be read and written in their stead.
+  ///
+  /// Using one fails as it would with nothing there. Called once, before anything is opened.
+  static func occupyStandard() {
+    for number in Int32(0)...2 where fcntl(number, F_GETFD) == -1 {
+      // Safe: the path is a literal. The number is the lowest free one, which open gives out.
+      _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+    }
+  }
+
   /// Opens a file for reading.
   static func reading(_ path: String) throws(DescriptorFailure) -> Descriptor {
     try opened(path, O_RDONLY | O_CLOEXEC)

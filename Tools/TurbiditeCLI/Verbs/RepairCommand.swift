@@ -17,8 +17,10 @@ struct RepairCommand: Verb {
       saved, only the repair itself counts. A lost commit of the log does not say which keys it \
       changed: their older values may show, also of keys that it deleted. An interrupt ends the \
       command with nothing made; what a kill leaves, .NAME.repair, the next attempt clears. \
-      Without a manifest, tables and log speak for themselves, and keyspaces that were dropped may \
-      be back. The exit status is 76 when anything is lost, and 0 when all is saved.
+      Without a manifest, tables and log speak for themselves: keyspaces that were dropped may be \
+      back, and nothing tells whether a table, or the newest segment of the log, is missing as \
+      well, and keys that it deleted are back. The exit status is 76 when anything is lost or no \
+      manifest tells, and 0 when all is saved.
       """)
 
   @Argument(help: "The damaged store's directory.") var directory: String
@@ -235,10 +237,16 @@ struct RepairCommand: Verb {
       return global.console.note(
         plan ? "everything can be saved" : "everything is saved; verify it with turbidite verify")
     }
-    var what = "not everything \(plan ? "can be" : "is") saved"
+    let saved = plan ? "can be saved" : "is saved"
     let harmed = repair.files.filter { $0.fate == .partly || $0.fate == .lost }
+    var what =
+      harmed.isEmpty && repair.withheldEntryCount == 0
+      ? "everything that is there \(saved)" : "not everything \(saved)"
     if !harmed.isEmpty {
       what += ": \(Numbers.counted(harmed.count, "file")) with losses"
+    }
+    if repair.manifestTrouble != nil {
+      what += "; if a table is missing as well, nothing tells, and keys that it deleted are back"
     }
     if plan {
       what += "; the repair counts the keys that it saves and the older versions that it leaves out"
