@@ -72,6 +72,15 @@ struct CommandProcessTests {
     #expect(try run(["verify", store(), "--deep"]).status == 0)
   }
 
+  @Test("a want of handles has the status of one, wherever it is met")
+  func fewHandles() throws {
+    try place.write(Array("a\t1\n".utf8), to: "in.tsv")
+    for count in 4...12 {
+      let outcome = try shell("ulimit -n \(count); $T load $D/few-\(count) $D/in.tsv --create -q")
+      #expect([0, 73].contains(outcome.status) || outcome.status == 127, "\(count): \(outcome)")
+    }
+  }
+
   @Test("what put writes get prints, with escapes or byte for byte")
   func putAndGet() throws {
     #expect(try run(["put", store(), "k\\x00", "v\\tw", "--create"]).status == 0)

@@ -69,6 +69,7 @@ extension CommandFailure {
       case .absent: ExitStatus.noInput
       case .exists: ExitStatus.conflict
       case .permission: ExitStatus.permission
+      case .handlesOrMemory: ExitStatus.resourceExhausted
       case .other: ExitStatus.inputOutput
       }
     let remedy: String? =
@@ -76,6 +77,7 @@ extension CommandFailure {
       case .absent: "check the path"
       case .exists: "choose another name, or remove the file"
       case .permission: "check the permissions"
+      case .handlesOrMemory: "raise the limit (ulimit -n, ulimit -v), or stop other programs"
       case .other: nil
       }
     return .stated(

@@ -15,6 +15,7 @@ struct DescriptorFailure: Error, Sendable, Hashable {
     case absent
     case exists
     case permission
+    case handlesOrMemory
     case other
   }
 
@@ -29,6 +30,7 @@ struct DescriptorFailure: Error, Sendable, Hashable {
     case ENOENT, ENOTDIR: .absent
     case EEXIST: .exists
     case EACCES, EPERM, EROFS: .permission
+    case EMFILE, ENFILE, ENOMEM: .handlesOrMemory
     default: .other
     }
   }
