@@ -117,6 +117,7 @@ enum StoreWork {
     for index in 0..<count {
       let key = keys[index & Records.mask]
       let entry = try store.blocking.scan(KeyRange(from: key), limit: 1).next()
+      // A wrong answer would make what is counted worthless.
       precondition(entry?.key == key)
     }
   }

@@ -40,8 +40,8 @@ enum HashWork {
       var batch = EncodedBatch()
       batch.append(.value, keyspace: 0, records.key(index & Records.mask), records.value)
       frame.removeAll(keepingCapacity: true)
-      frame.append(contentsOf: repeatElement(0, count: LogFrame.headerByteCount))
-      frame.append(contentsOf: batch.bytes)
+      frame.append(zeros: LogFrame.headerByteCount)
+      batch.bytes.withView { frame.append($0) }
       coder.seal(
         &frame, from: 0, at: UInt64(FrameCoder.alignment &* index), kind: .commit,
         firstSequence: UInt64(1 + index), entryCount: 1, rawByteCount: batch.bytes.count,
