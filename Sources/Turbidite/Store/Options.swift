@@ -21,10 +21,11 @@ extension Store {
   ///
   /// Only ``shardCount`` is kept in it; the others count from open to close.
   public struct Options: Sendable, Hashable {
-    /// The number of shards of a new store: 1 to 4096; nil means one a processor, 2 to 16.
+    /// The number of shards of a new store: 1 to 4096; nil means one.
     ///
-    /// More shards let more compactions run at once; each adds sources to an ordered scan. An
-    /// existing store keeps its count, and a different one asked for here is an error.
+    /// More shards let more compactions run at once; each adds sources to an ordered scan. The
+    /// benchmark `shards` prints what each count costs. An existing store keeps its count, and a
+    /// different one asked for here is an error.
     public var shardCount: Int?
 
     /// Memory for memtables, block cache, indexes and filters together: 1 MiB to 1 TiB.

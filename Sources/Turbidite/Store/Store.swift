@@ -95,8 +95,7 @@ extension Store {
       machine.environment, mode: mode.engineMode,
       options: options.engineOptions(threadCount: threadCount),
       layout: {
-        let ring = HashRing(
-          shardCount: options.shardCount ?? max(2, min(16, machine.processorCount)))
+        let ring = HashRing(shardCount: options.shardCount ?? 1)
         return ShardLayout(shards: ring.shards, shardCount: ring.shardCount)
       },
       name: name)

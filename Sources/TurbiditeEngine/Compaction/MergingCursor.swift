@@ -17,7 +17,7 @@
 final class MergingCursor: EntryCursor {
   private let sources: [EntryCursor]
   /// For each source the first eight key bytes of its entry, which decide most matches alone;
-  /// behind them the losers.
+  /// behind them the losers, and room to build the tournament in.
   ///
   /// In a buffer, because an array that a class holds is checked at each change for exclusive
   /// access, and for being the only reference.
@@ -27,7 +27,7 @@ final class MergingCursor: EntryCursor {
   init(_ sources: [EntryCursor]) throws(StoreError) {
     precondition(!sources.isEmpty)
     self.sources = sources
-    columns = try OwnedBuffer.allocate(16 * sources.count, for: "a merge")
+    columns = try OwnedBuffer.allocate(32 * sources.count, for: "a merge")
     columns.clear()
   }
 
@@ -133,16 +133,27 @@ final class MergingCursor: EntryCursor {
     let count = sources.count
     for (index, source) in sources.enumerated() { notePrefix(index, source) }
     // Leaves are nodes count..<2*count; the winner of each inner node moves up.
-    var winners = [Int](repeating: 0, count: 2 * count)
-    for index in 0..<count { winners[count + index] = index }
-    for node in stride(from: count - 1, to: 0, by: -1) {
-      let (left, right) = (winners[2 * node], winners[2 * node + 1])
+    for index in 0..<count { setWinner(count &+ index, index) }
+    var node = count &- 1
+    while node > 0 {
+      let (left, right) = (winner(2 &* node), winner(2 &* node &+ 1))
       let leftWins = wins(left, over: right)
-      winners[node] = leftWins ? left : right
+      setWinner(node, leftWins ? left : right)
       setLoser(node, leftWins ? right : left)
+      node &-= 1
     }
-    setLoser(0, count == 1 ? 0 : winners[1])
+    setLoser(0, winner(1))
     publish()
+  }
+
+  @inline(__always)
+  private func winner(_ node: Int) -> Int {
+    Int(columns.view.load(8 &* (2 &* sources.count &+ node), as: UInt64.self))
+  }
+
+  @inline(__always)
+  private func setWinner(_ node: Int, _ index: Int) {
+    columns.store(UInt64(index), at: 8 &* (2 &* sources.count &+ node))
   }
 
   /// Plays the matches of one source again after it moved.

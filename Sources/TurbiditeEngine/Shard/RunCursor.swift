@@ -5,90 +5,51 @@
 import TurbiditeSystem
 
 /// Walks tables one after the other, opening each when it is reached.
-final class RunCursor: EntryCursor {
+final class RunCursor: TableCursor {
   private let tables: [TableHandle]
-  private let access: BlockAccess
-  private var index = 0
-  private var cursor: EntryCursor?
+  private var index = -1
 
   init(_ tables: [TableHandle], access: BlockAccess) {
+    precondition(!tables.isEmpty)
     self.tables = tables
-    self.access = access
+    super.init(nil, access: access)
   }
 
   override func seekToFirst() throws(StoreError) {
-    try enter(0)
-    try cursor?.seekToFirst()
-    try skipForward()
+    isValid = false
+    enter(try open(0))
+    try super.seekToFirst()
   }
 
   override func seekToLast() throws(StoreError) {
-    try enter(tables.count - 1)
-    try cursor?.seekToLast()
-    try skipBackward()
+    isValid = false
+    enter(try open(tables.count - 1))
+    try super.seekToLast()
   }
 
   override func seek(_ target: ByteView, _ tag: Tag) throws(StoreError) {
-    try enter(TreeVersion.firstIndex(notBefore: target, in: tables))
-    try cursor?.seek(target, tag)
-    try skipForward()
+    isValid = false
+    enter(try open(TreeVersion.firstIndex(notBefore: target, in: tables)))
+    try super.seek(target, tag)
   }
 
   override func seekBefore(_ target: ByteView, _ tag: Tag) throws(StoreError) {
-    let index = TreeVersion.firstIndex(notBefore: target, in: tables)
-    try enter(min(index, tables.count - 1))
-    try cursor?.seekBefore(target, tag)
-    try skipBackward()
-  }
-
-  override func next() throws(StoreError) {
-    try cursor?.next()
-    try skipForward()
-  }
-
-  override func previous() throws(StoreError) {
-    try cursor?.previous()
-    try skipBackward()
-  }
-
-  private func enter(_ index: Int) throws(StoreError) {
     isValid = false
-    guard tables.indices.contains(index) else {
-      cursor = nil
-      return
-    }
-    if self.index != index || cursor == nil {
-      cursor = nil
-      cursor = try tables[index].open().makeCursor(access: access)
-      self.index = index
-    }
+    let index = TreeVersion.firstIndex(notBefore: target, in: tables)
+    enter(try open(min(index, tables.count - 1)))
+    try super.seekBefore(target, tag)
   }
 
-  private func skipForward() throws(StoreError) {
-    while let cursor, !cursor.isValid {
-      try enter(index + 1)
-      try self.cursor?.seekToFirst()
-    }
-    publish()
+  override func readerBehind() throws(StoreError) -> TableReader? { try open(index + 1) }
+
+  override func readerBefore() throws(StoreError) -> TableReader? {
+    try open(index - (planted(.skipTableBackward) ? 2 : 1))
   }
 
-  private func skipBackward() throws(StoreError) {
-    while let cursor, !cursor.isValid {
-      try enter(index - (planted(.skipTableBackward) ? 2 : 1))
-      try self.cursor?.seekToLast()
-    }
-    publish()
-  }
-
-  @inline(__always)
-  private func publish() {
-    guard let cursor else {
-      isValid = false
-      return
-    }
-    isValid = true
-    key = cursor.key
-    tag = cursor.tag
-    value = cursor.value
+  private func open(_ wanted: Int) throws(StoreError) -> TableReader? {
+    guard tables.indices.contains(wanted) else { return nil }
+    let reader = try tables[wanted].open()
+    index = wanted
+    return reader
   }
 }

@@ -6,8 +6,6 @@
 //          Caches", ICDE 2001, section 4, with the prefix that all keys share left out.
 // Limits:  Immutable; any number of threads read it.
 
-import Synchronization
-
 /// A data block that passed its checksum and every check of its entries.
 ///
 /// Decoding once, when the block is read, makes a lookup a binary search over integers that lie
@@ -30,8 +28,6 @@ final class Block: Sendable {
   private let keysStart: Int
   private let memory: ByteView
   private let owner: OwnedBuffer
-  /// Whether the cache's hand spares the block when it next comes by.
-  let wasUsed = Atomic<Bool>(false)
 
   /// Decodes a block.
   ///

@@ -89,8 +89,8 @@ final class BlockCache: Sendable {
   /// Looks at every resident block.
   func remove(fileNumber: UInt64) {
     for part in parts {
-      let freed = part.state.withLock { $0.remove(fileNumber: fileNumber) }
-      used.subtract(freed, ordering: .relaxed)
+      let dropped = part.state.withLock { $0.remove(fileNumber: fileNumber) }
+      used.subtract(dropped.reduce(0) { $0 + $1.memoryByteCount }, ordering: .relaxed)
     }
   }
 
@@ -98,9 +98,10 @@ final class BlockCache: Sendable {
     var part = first
     var emptyParts = 0
     while byteCount > capacityByteCount && emptyParts < BlockCache.partCount {
-      let freed = parts[part].state.withLock { $0.evict() }
-      if let freed {
-        used.subtract(freed, ordering: .relaxed)
+      // The block dies outside of the lock.
+      let dropped = parts[part].state.withLock { $0.evict() }
+      if let dropped {
+        used.subtract(dropped.memoryByteCount, ordering: .relaxed)
       } else {
         emptyParts += 1
         part = (part + 1) % BlockCache.partCount
@@ -129,10 +130,11 @@ struct BlockKey: Hashable, Sendable {
     return value ^ value >> 31
   }
 
-  /// The low bits choose the part, the high ones the place in its table.
+  /// The low bits choose the part.
   func part(_ count: Int) -> Int { Int(mixed % UInt64(count)) }
 
-  func place(_ bitCount: Int) -> Int { Int(mixed >> UInt64(64 &- bitCount)) }
+  /// The high bits, which choose the place in the part's table.
+  var hash: UInt32 { UInt32(truncatingIfNeeded: mixed >> 32) }
 }
 
 /// One part of the cache and its lock.
@@ -148,13 +150,25 @@ private final class CachePart: Sendable {
 /// 2. From `newest`, following `older`, every linked slot is met once, and `oldest` is the last.
 /// 3. `hand` is a linked slot, or -1.
 private struct CacheQueue {
-  /// Slots by hash: open addressing with linear probing; -1 where there is none.
-  private var table = [Int32](repeating: -1, count: 1 << CacheQueue.firstBitCount)
+  /// A slot and the high half of its key's hash: a lookup that finds nothing, and the removal of a
+  /// neighbour, need not follow the slot to its block, which is seldom in the processor's cache.
+  private struct Place {
+    var hash: UInt32
+    /// -1 where there is none.
+    var slot: Int32
+
+    static let empty = Place(hash: 0, slot: -1)
+  }
+
+  /// Slots by hash: open addressing with linear probing.
+  private var table = [Place](repeating: .empty, count: 1 << CacheQueue.firstBitCount)
   private var bitCount = CacheQueue.firstBitCount
   private static let firstBitCount = 4
 
-  /// The columns of the slots: the blocks stand alone, since a lookup needs nothing else.
+  /// The columns of the slots: the blocks stand alone, since a lookup needs little else.
   private var blocks: [Block?] = []
+  /// Whether the hand spares the block when it next comes by.
+  private var wasUsed: [Bool] = []
   private var newer: [Int32] = []
   private var older: [Int32] = []
 
@@ -167,78 +181,79 @@ private struct CacheQueue {
   private(set) var misses: UInt64 = 0
 
   mutating func lookup(_ key: BlockKey, isScan: Bool) -> Block? {
-    guard let block = blocks(at: place(of: key)) else {
+    let slot = Int(table[place(of: key)].slot)
+    guard slot >= 0 else {
       if !isScan { misses &+= 1 }
       return nil
     }
     if !isScan {
       hits &+= 1
-      if !block.wasUsed.load(ordering: .relaxed) { block.wasUsed.store(true, ordering: .relaxed) }
+      wasUsed[slot] = true
     }
-    return block
-  }
-
-  @inline(__always)
-  private func blocks(at place: Int) -> Block? {
-    let slot = table[place]
-    return slot < 0 ? nil : blocks[Int(slot)]
+    return blocks[slot]
   }
 
   /// The place in the table of the slot with this key, or the empty one where it would be.
   @inline(__always)
   private func place(of key: BlockKey) -> Int {
-    var place = key.place(bitCount)
+    let hash = key.hash
+    var place = home(of: hash)
     while true {
-      let slot = table[place]
-      if slot < 0 || self.key(of: slot) == key { return place }
+      let found = table[place]
+      if found.slot < 0 { return place }
+      if found.hash == hash, blocks[Int(found.slot)]?.key == key { return place }
       place = (place &+ 1) & (table.count &- 1)
     }
   }
 
+  /// The place where the search for a hash begins.
   @inline(__always)
-  private func key(of slot: Int32) -> BlockKey? { blocks[Int(slot)]?.key }
+  private func home(of hash: UInt32) -> Int { Int(hash >> UInt32(32 &- bitCount)) }
 
   /// Adds a block as the newest; false when its key is there.
   mutating func insert(_ block: Block) -> Bool {
     if 2 * (count + 1) > table.count { grow() }
     let place = place(of: block.key)
-    if table[place] >= 0 { return false }
+    if table[place].slot >= 0 { return false }
     let slot: Int32
     if let free = freeSlots.popLast() {
       slot = free
       blocks[Int(slot)] = block
+      wasUsed[Int(slot)] = false
       newer[Int(slot)] = -1
       older[Int(slot)] = newest
     } else {
       slot = Int32(blocks.count)
       blocks.append(block)
+      wasUsed.append(false)
       newer.append(-1)
       older.append(newest)
     }
-    block.wasUsed.store(false, ordering: .relaxed)
     if newest >= 0 { newer[Int(newest)] = slot }
     newest = slot
     if oldest < 0 { oldest = slot }
-    table[place] = slot
+    table[place] = Place(hash: block.key.hash, slot: slot)
     count += 1
     return true
   }
 
   private mutating func grow() {
+    let old = table
     bitCount += 1
-    table = [Int32](repeating: -1, count: 1 << bitCount)
-    var slot = oldest
-    while slot >= 0 {
-      if let key = key(of: slot) { table[place(of: key)] = slot }
-      slot = newer[Int(slot)]
+    table = [Place](repeating: .empty, count: 1 << bitCount)
+    for moved in old where moved.slot >= 0 {
+      var place = home(of: moved.hash)
+      while table[place].slot >= 0 { place = (place + 1) & (table.count - 1) }
+      table[place] = moved
     }
   }
 
-  /// Drops one block; returns its cost, or nil when there is none.
-  mutating func evict() -> Int? {
+  /// Drops one block and returns it, or nil when there is none.
+  mutating func evict() -> Block? {
     guard oldest >= 0 else { return nil }
     var candidate = hand >= 0 ? hand : oldest
-    while let block = blocks[Int(candidate)], block.wasUsed.exchange(false, ordering: .relaxed) {
+    while wasUsed[Int(candidate)] {
+      wasUsed[Int(candidate)] = false
       candidate = newer[Int(candidate)]
       if candidate < 0 { candidate = oldest }
     }
@@ -246,19 +261,22 @@ private struct CacheQueue {
     return unlink(candidate)
   }
 
-  mutating func remove(fileNumber: UInt64) -> Int {
-    var freed = 0
+  /// Drops the blocks of a table and returns them.
+  mutating func remove(fileNumber: UInt64) -> [Block] {
+    var dropped: [Block] = []
     var slot = oldest
     while slot >= 0 {
       let next = newer[Int(slot)]
-      if key(of: slot)?.fileNumber == fileNumber { freed += unlink(slot) }
+      if blocks[Int(slot)]?.key.fileNumber == fileNumber, let block = unlink(slot) {
+        dropped.append(block)
+      }
       slot = next
     }
-    return freed
+    return dropped
   }
 
-  private mutating func unlink(_ slot: Int32) -> Int {
-    guard let block = blocks[Int(slot)] else { return 0 }
+  private mutating func unlink(_ slot: Int32) -> Block? {
+    guard let block = blocks[Int(slot)] else { return nil }
     let (before, behind) = (newer[Int(slot)], older[Int(slot)])
     if hand == slot { hand = before }
     if before >= 0 { older[Int(before)] = behind } else { newest = behind }
@@ -267,7 +285,7 @@ private struct CacheQueue {
     blocks[Int(slot)] = nil
     freeSlots.append(slot)
     count -= 1
-    return block.memoryByteCount
+    return block
   }
 
   /// Empties a place, and moves back what had to go on past it (Knuth, The Art of Computer
@@ -278,14 +296,14 @@ private struct CacheQueue {
     var place = emptied
     while true {
       place = (place + 1) & mask
-      let slot = table[place]
-      guard slot >= 0, let home = key(of: slot)?.place(bitCount) else { break }
+      let found = table[place]
+      guard found.slot >= 0 else { break }
       // It may move to the hole unless its home lies behind the hole, up to where it is.
-      if (place - home) & mask >= (place - hole) & mask {
-        table[hole] = slot
+      if (place - home(of: found.hash)) & mask >= (place - hole) & mask {
+        table[hole] = found
         hole = place
       }
     }
-    table[hole] = -1
+    table[hole] = .empty
   }
 }

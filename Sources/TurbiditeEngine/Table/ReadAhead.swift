@@ -12,7 +12,7 @@ struct ReadAhead {
   private var bytes: FileBytes?
   private var start: UInt64 = 0
   private var window = 0
-  private var lastBlock = -2
+  private var lastBlock = ReadAhead.nowhere
   /// Blocks since the scan last jumped.
   private var run = 0
   /// How many blocks after a jump are kept in the cache.
@@ -20,12 +20,23 @@ struct ReadAhead {
 
   /// The window doubles from the first to the largest: a short scan reads little that it does not
   /// need, and a long one pays a system call for some sixty blocks.
-  private static let firstWindow = 1 << 15
+  private static let firstWindow = 1 << 13
   private static let largestWindow = 1 << 18
+  /// No block is next to it.
+  private static let nowhere = -2
 
   /// - Parameter access: ``BlockAccess/scan`` or ``BlockAccess/sweep``. A scan over some hundred
   ///   entries of 1 KB each is still a short one.
   init(access: BlockAccess) { keptCount = access == .scan ? 32 : 0 }
+
+  /// Forgets what was read: the next block is one of another table.
+  mutating func leaveTable() {
+    bytes = nil
+    lastBlock = ReadAhead.nowhere
+  }
+
+  /// Says that the scan has not jumped: the next block is that beside `number`.
+  mutating func expectBlock(after number: Int) { lastBlock = number }
 
   /// Data block `number` of the reader's table.
   ///
