@@ -216,7 +216,7 @@ extension RawSpan {
 ///
 /// Memory comes from `malloc`, because a failed Swift allocation stops the process: here it is nil.
 ///
-/// Safe: the memory is freed in `deinit` only; writing is for the maker, before it is shared.
+/// Safe: the memory goes back in `deinit` only; writing is for the maker, before it is shared.
 @safe
 final class OwnedBuffer: @unchecked Sendable {
   /// The memory.
@@ -224,11 +224,31 @@ final class OwnedBuffer: @unchecked Sendable {
   /// Written only before the buffer is handed to a second thread.
   let start: UnsafeMutableRawPointer
   let count: Int
+  /// Where the memory goes back to; `malloc` when nil.
+  private let home: (memory: BlockMemory, slot: BlockMemory.Slot)?
 
   init?(count: Int) {
     guard let memory = unsafe malloc(max(count, 1)) else { return nil }
     unsafe start = memory
     self.count = count
+    home = nil
+  }
+
+  /// Room for `count` bytes, or for a few more, out of a cache's memory where it has such slots.
+  convenience init?(count: Int, from memory: BlockMemory?) {
+    guard let memory, count <= BlockMemory.largestByteCount else {
+      self.init(count: count)
+      return
+    }
+    guard let slot = memory.allocate(count) else { return nil }
+    self.init(slot, of: memory)
+  }
+
+  private init?(_ slot: BlockMemory.Slot, of memory: BlockMemory) {
+    guard let start = unsafe UnsafeMutableRawPointer(bitPattern: slot.address) else { return nil }
+    unsafe self.start = start
+    count = slot.byteCount
+    home = (memory, slot)
   }
 
   /// A copy of `view`, or nil when memory is short.
@@ -237,7 +257,9 @@ final class OwnedBuffer: @unchecked Sendable {
     unsafe view.copy(to: start)
   }
 
-  deinit { unsafe free(start) }
+  deinit {
+    if let home { home.memory.release(home.slot) } else { unsafe free(start) }
+  }
 
   /// Replaces the first bytes by those of `view`, and shows them.
   ///

@@ -14,8 +14,8 @@ import Glibc
 ///
 /// Thread-safe. Keeps at most ``limit`` chunks; what comes back beyond is freed.
 final class ArenaPool: Sendable {
-  /// Chunks of this size are recycled: a huge page.
-  static let chunkByteCount = 2 << 20
+  /// Chunks of this size are recycled.
+  static let chunkByteCount = HugeChunk.byteCount
   /// Chunks kept for reuse: one default memtable's worth.
   static let limit = 8
 
@@ -31,15 +31,8 @@ final class ArenaPool: Sendable {
     if let recycled = free.withLock({ $0.popLast() }) {
       return unsafe UnsafeMutableRawPointer(bitPattern: recycled)
     }
-    var chunk: UnsafeMutableRawPointer?
-    guard
-      unsafe posix_memalign(&chunk, ArenaPool.chunkByteCount, ArenaPool.chunkByteCount) == 0
-    else { return nil }
-    // Advice only: without huge pages everything works, a fifth slower.
-    if let chunk = unsafe chunk {
-      _ = unsafe madvise(chunk, ArenaPool.chunkByteCount, MADV_HUGEPAGE)
-    }
-    return unsafe chunk
+    guard let chunk = HugeChunk.take() else { return nil }
+    return unsafe UnsafeMutableRawPointer(bitPattern: chunk)
   }
 
   fileprivate func giveBack(_ chunk: UInt) {

@@ -31,10 +31,13 @@ final class Block: Sendable {
 
   /// Decodes a block.
   ///
+  /// - Parameter source: the memory of the cache that may keep the block.
   /// - Throws: `corrupt` with the file's path and the block's offset.
-  init(_ opened: OpenedBlock, _ key: BlockKey, path: String) throws(StoreError) {
+  init(
+    _ opened: OpenedBlock, _ key: BlockKey, path: String, memory source: BlockMemory? = nil
+  ) throws(StoreError) {
     do throws(BlockDecoder.Failure) {
-      var decoder = try BlockDecoder(opened.payload)
+      var decoder = try BlockDecoder(opened.payload, memory: source)
       try decoder.decode()
       self.key = key
       count = decoder.entryCount

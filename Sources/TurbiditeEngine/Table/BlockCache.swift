@@ -28,10 +28,20 @@ final class BlockCache: Sendable {
   private let capacity: Atomic<Int>
   private let used = Atomic<Int>(0)
   private static let partCount = 16
+  #if TURBIDITE_ADDRESS_SANITIZER
+  /// None is: the sanitizer knows only what `malloc` hands out.
+  private static let segmentedByteCount = Int.max
+  #else
+  /// Caches of at least this size lie in huge pages.
+  private static let segmentedByteCount = 32 << 20
+  #endif
+  /// Where blocks lie; nil means in `malloc`'s memory: a small cache is not worth the segments.
+  let memory: BlockMemory?
 
   init(capacityByteCount: Int) {
     precondition(capacityByteCount >= 0)
     capacity = Atomic(capacityByteCount)
+    memory = capacityByteCount < BlockCache.segmentedByteCount ? nil : BlockMemory()
     parts = (0..<BlockCache.partCount).map { _ in CachePart() }
   }
 

@@ -33,8 +33,10 @@ struct BlockDecoder {
 
   static let largestKeysByteCount = 64 << 20
 
+  private let source: BlockMemory?
+
   /// Reads the block's header and takes memory for its columns.
-  init(_ payload: ByteView) throws(Failure) {
+  init(_ payload: ByteView, memory source: BlockMemory?) throws(Failure) {
     let header = TableFormat.blockHeaderByteCount
     guard payload.count >= header else {
       throw .bad("a data block of \(payload.count) bytes has no header")
@@ -61,10 +63,10 @@ struct BlockDecoder {
     _ = try BlockDecoder.varint(payload, &position, keysEnd)
     let first = try BlockDecoder.varint(payload, &position, keysEnd)
     let room = min(Int(min(first, UInt64(keys))) * entries, 16 * keys)
-    guard let memory = OwnedBuffer(count: keysStart + min(room, Self.largestKeysByteCount)) else {
-      throw .memory
-    }
+    let byteCount = keysStart + min(room, Self.largestKeysByteCount)
+    guard let memory = OwnedBuffer(count: byteCount, from: source) else { throw .memory }
     self.memory = memory
+    self.source = source
   }
 
   /// Decodes all entries.
@@ -187,7 +189,7 @@ struct BlockDecoder {
       throw .bad("the keys of a block take more than \(Self.largestKeysByteCount) bytes")
     }
     let room = min(max(2 * (memory.count - keysStart), byteCount), Self.largestKeysByteCount)
-    guard let larger = OwnedBuffer(count: keysStart + room) else { throw .memory }
+    guard let larger = OwnedBuffer(count: keysStart + room, from: source) else { throw .memory }
     let old = memory
     // Values come last; prefixes too. What is written are the records and the keys so far.
     larger.store(old.view.slice(8 * entryCount, 16 * (entryCount + 1)), at: 8 * entryCount)

@@ -130,7 +130,8 @@ final class TableReader: Sendable {
     let opened = try openBlock(
       bytes, at: handle, seed: seed, largest: Int(properties.largestBlockByteCount), in: file)
     let block = try Block(
-      opened, BlockKey(identity.fileNumber, handle.offset), path: file.path)
+      opened, BlockKey(identity.fileNumber, handle.offset), path: file.path,
+      memory: cache.memory)
     let last = block.count - 1
     if number > 0, index.orderOfSeparator(number - 1, block.key(0), block.tag(0)) >= 0 {
       throw damage(file, handle.offset, "the first key is not after the index's separator")
