@@ -1,8 +1,8 @@
 // StoreWork — whole operations of what a user holds, on a store in a directory of its own.
 //
 // Room:    Tools/Micro.
-// Limits:  One thread, through `blocking`. Two shards on every machine, because a scan's cost and a
-//          batch's depend on them, and one background thread, which has nothing to do.
+// Limits:  One thread, through `blocking`, on a store with one shard and one background thread,
+//          which has nothing to do.
 
 import Turbidite
 import TurbiditeEngine
@@ -28,7 +28,7 @@ enum StoreWork {
   ///
   /// It is never closed: that would cost by what was written.
   private static func openStore(_ directory: String) throws -> Store {
-    var options = Store.Options(shardCount: 2)
+    var options = Store.Options()
     options.backgroundThreadCount = 1
     let store = try Store.Blocking.open(at: directory, mode: .create, options: options)
     try store.blocking.write { batch in

@@ -11,11 +11,11 @@ import Synchronization
 
 /// Hands out slots of memory, and takes them back from any thread.
 ///
-/// A cached block is touched at random and seldom, so most of what a hit costs is finding its pages:
-/// in huge ones that is a fifth to an eighth of a whole lookup (decision 0017).
+/// A cached block is touched at random and seldom, so much of what a hit costs is finding its
+/// pages: huge ones save a fifth to an eighth of a whole lookup (decision 0017).
 ///
 /// Invariants:
-/// 1. Every page is in one list: `list` of its size class while it has room, the list of empty pages
+/// 1. Every page is in one list: that of its size class while it has room, that of empty pages
 ///    while no slot of it is in use, and none while it is full.
 /// 2. A page's slots in use, its free slots, and those never handed out are all its slots.
 /// 3. At most one segment has no page in use.
@@ -216,7 +216,7 @@ private struct State {
 
   // MARK: - Free slots
 
-  /// Safe, both: a free slot is 64 bytes or more of a live segment, and nobody else's.
+  /// Safe: in both a free slot is 64 bytes or more of a live segment, and nobody else's.
   private static func next(of slot: UInt) -> UInt {
     guard let place = unsafe UnsafePointer<UInt>(bitPattern: slot) else { return 0 }
     return unsafe place.pointee

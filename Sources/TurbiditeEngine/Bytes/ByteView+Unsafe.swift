@@ -176,6 +176,35 @@ extension [UInt8] {
     }
   }
 
+  /// Appends what `body` writes, at most `room` bytes.
+  ///
+  /// The array is looked at once, not for each field: half the cost of encoding a short entry.
+  mutating func append(room: Int, _ body: (inout RoomWriter) -> Void) {
+    precondition(room > 0)
+    append(addingCapacity: room) { output in
+      // Safe: the writer stays within the room there is, and all that it has passed is initialised.
+      unsafe output.withUnsafeMutableBufferPointer { target, count in
+        guard let base = target.baseAddress else { return }
+        var writer = unsafe RoomWriter(UnsafeMutableRawPointer(base), count: target.count)
+        body(&writer)
+        count = writer.count
+      }
+    }
+  }
+
+  /// Overwrites bytes `[offset, offset + count)`, from the first on, with what `body` writes.
+  mutating func overwrite(_ offset: Int, _ count: Int, _ body: (inout RoomWriter) -> Void) {
+    precondition(offset >= 0)
+    precondition(count > 0)
+    precondition(offset <= self.count &- count)
+    // Safe: the range lies within the array.
+    unsafe withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      var writer = unsafe RoomWriter(base + offset, count: count)
+      body(&writer)
+    }
+  }
+
   /// Overwrites the integer at `offset`, low byte first.
   mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
     precondition(offset >= 0)
@@ -209,6 +238,55 @@ extension RawSpan {
       guard let base = bytes.baseAddress else { return try body(.empty) }
       return try unsafe body(ByteView(base, count: bytes.count))
     }
+  }
+}
+
+/// Writes fields one after the other into room that an array has made.
+///
+/// Safe: every write checks that it ends within the room.
+@safe
+struct RoomWriter: ~Copyable {
+  private let start: UnsafeMutableRawPointer
+  private let capacity: Int
+  /// The bytes written.
+  private(set) var count = 0
+
+  @unsafe
+  fileprivate init(_ start: UnsafeMutableRawPointer, count: Int) {
+    unsafe self.start = start
+    capacity = count
+  }
+
+  /// Appends an integer, low byte first.
+  @inline(__always)
+  mutating func append<Value: FixedWidthInteger & BitwiseCopyable>(littleEndian value: Value) {
+    precondition(MemoryLayout<Value>.size <= capacity &- count)
+    unsafe start.storeBytes(of: value.littleEndian, toByteOffset: count, as: Value.self)
+    count &+= MemoryLayout<Value>.size
+  }
+
+  /// Appends a varint, as ``Swift/Array/append(varint:)-(UInt64)`` does.
+  @inline(__always)
+  mutating func append(varint value: UInt64) {
+    var rest = value
+    while rest >= 0x80 {
+      append(littleEndian: UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    append(littleEndian: UInt8(truncatingIfNeeded: rest))
+  }
+
+  @inline(__always)
+  mutating func append(_ view: ByteView) {
+    precondition(view.count <= capacity &- count)
+    unsafe view.copy(to: start + count)
+    count &+= view.count
+  }
+
+  @inline(__always)
+  mutating func append(lengthPrefixed view: ByteView) {
+    append(varint: UInt64(view.count))
+    append(view)
   }
 }
 

@@ -30,12 +30,12 @@ package struct EncodedBatch: Sendable {
   package init() {}
 
   mutating func append(_ kind: EntryKind, keyspace: UInt32, _ key: ByteView, _ value: ByteView) {
-    // Once for the many batches of one entry; the array grows by itself behind that.
-    if bytes.isEmpty { bytes.reserveCapacity(1 + 3 * 10 + key.count + value.count) }
-    bytes.append(kind.rawValue)
-    bytes.append(varint: UInt64(keyspace))
-    bytes.append(lengthPrefixed: key)
-    if kind != .deletion { bytes.append(lengthPrefixed: value) }
+    bytes.append(room: 1 + 3 * 10 + key.count + value.count) { output in
+      output.append(littleEndian: kind.rawValue)
+      output.append(varint: UInt64(keyspace))
+      output.append(lengthPrefixed: key)
+      if kind != .deletion { output.append(lengthPrefixed: value) }
+    }
     entryCount += 1
     if kind == .value { holdsValues = true }
   }

@@ -150,14 +150,16 @@ struct FrameCoder {
     let storedByteCount = bytes.count - start - LogFrame.headerByteCount
     assert(storedByteCount >= 0)
     assert(offset % UInt64(Self.alignment) == 0)
-    bytes.store(UInt32(storedByteCount), at: start + 8)
-    bytes.store(UInt32(rawByteCount), at: start + 12)
-    bytes.store(firstSequence, at: start + 16)
-    bytes.store(UInt32(entryCount), at: start + 24)
-    bytes[start + 28] = kind.rawValue
-    bytes[start + 29] = isCompressed ? 1 : 0
-    bytes.store(Self.mark, at: start + 30)
-    bytes.store(syncedPosition, at: start + 32)
+    bytes.overwrite(start + 8, LogFrame.headerByteCount - 8) { output in
+      output.append(littleEndian: UInt32(storedByteCount))
+      output.append(littleEndian: UInt32(rawByteCount))
+      output.append(littleEndian: firstSequence)
+      output.append(littleEndian: UInt32(entryCount))
+      output.append(littleEndian: kind.rawValue)
+      output.append(littleEndian: isCompressed ? UInt8(1) : 0)
+      output.append(littleEndian: Self.mark)
+      output.append(littleEndian: syncedPosition)
+    }
     let padding = Self.paddedByteCount(storedByteCount) - LogFrame.headerByteCount - storedByteCount
     bytes.append(zeros: padding)
     let checksum = bytes.withView { view in

@@ -20,9 +20,7 @@ import TurbiditeSystem
 /// 3. Segments in `shared.segments` are in log order, and join: each begins where the one before
 ///    ends.
 ///
-/// Safe to share: `leading` is touched by the leader alone (invariant 1), the rest is immutable or
-/// inside the mutex.
-final class LogWriter: @unchecked Sendable {
+final class LogWriter: Sendable {
   /// A segment that exists.
   struct Segment {
     var number: UInt64
@@ -59,9 +57,7 @@ final class LogWriter: @unchecked Sendable {
   private let syncedEnd: Atomic<UInt64>
   /// Where the oldest segment begins, or `UInt64.max` when there is none; moved under the mutex.
   private let start: Atomic<UInt64>
-  /// Handed to the methods that change it, which costs one check of exclusive access a frame
-  /// instead of one for each mention.
-  private var leading: Leading
+  private let leading: LeaderOwned<Leading>
 
   /// A writer that goes on behind a recovered log.
   ///
@@ -80,7 +76,7 @@ final class LogWriter: @unchecked Sendable {
     end = Atomic(log.endPosition)
     syncedEnd = Atomic(log.syncedPosition)
     start = Atomic(log.parts.first?.basePosition ?? .max)
-    leading = Leading(number: log.parts.last?.number ?? 0)
+    leading = LeaderOwned(Leading(number: log.parts.last?.number ?? 0))
   }
 
   // MARK: - What anyone may ask
@@ -143,11 +139,11 @@ final class LogWriter: @unchecked Sendable {
   // MARK: - Appending, by the leader
 
   /// The number of the segment that the last frame went to.
-  var currentSegment: UInt64 { leading.number }
+  var currentSegment: UInt64 { leading.change { $0.number } }
 
   /// The segment that further frames go to, and where its last frame ends; nil when none is open.
   var openSegment: (number: UInt64, byteCount: UInt64)? {
-    leading.file == nil ? nil : (leading.number, leading.offset)
+    leading.change { $0.file == nil ? nil : ($0.number, $0.offset) }
   }
 
   /// Appends one frame that holds `batches`, and hands it to the operating system.
@@ -159,9 +155,11 @@ final class LogWriter: @unchecked Sendable {
     _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
     compresses: Bool
   ) throws(StoreError) -> Bool {
-    try append(
-      batches, kind: kind, firstSequence: firstSequence, lastSequence: lastSequence,
-      compresses: compresses, &leading)
+    try leading.change { leading throws(StoreError) in
+      try append(
+        batches, kind: kind, firstSequence: firstSequence, lastSequence: lastSequence,
+        compresses: compresses, &leading)
+    }
   }
 
   private func append(
@@ -257,7 +255,9 @@ final class LogWriter: @unchecked Sendable {
   /// - Returns: whether a new segment was begun for it.
   /// - Throws: as ``append(_:kind:firstSequence:lastSequence:compresses:)``.
   func takeRoom(for byteCount: Int, lastSequence: UInt64) throws(StoreError) -> Bool {
-    try takeRoom(for: byteCount, lastSequence: lastSequence, &leading)
+    try leading.change { leading throws(StoreError) in
+      try takeRoom(for: byteCount, lastSequence: lastSequence, &leading)
+    }
   }
 
   private func takeRoom(
@@ -394,9 +394,12 @@ final class LogWriter: @unchecked Sendable {
   func close() throws(StoreError) {
     if planted(.closeWithoutSync) { return }
     try sync()
-    guard leading.file != nil else { return }
-    try sealCurrentSegment(&leading)
-    try sync()
+    let wasOpen = try leading.change { leading throws(StoreError) -> Bool in
+      guard leading.file != nil else { return false }
+      try sealCurrentSegment(&leading)
+      return true
+    }
+    if wasOpen { try sync() }
   }
 
   // MARK: - Recovery
@@ -458,7 +461,7 @@ final class LogWriter: @unchecked Sendable {
   }
 
   private func adopt(_ header: LogSegmentHeader, byteCount: UInt64) {
-    leading.number = header.number
+    leading.change { $0.number = header.number }
     shared.withLock { shared in
       // Segments that begin at or behind the new one hold nothing that counts.
       shared.segments.removeAll { $0.basePosition >= header.basePosition }

@@ -454,14 +454,13 @@ private struct Replay {
   /// - Returns: the entries that were inserted.
   func run(_ recovery: LogRecovery, _ log: RecoveredLog) throws(StoreError) -> Int {
     var count = 0
-    var inserter: EntryInserter?
-    var segment: UInt64 = 0
+    var inserter = EntryInserter()
     let keyspaces = engine.keyspaces.withLock { $0 }
     try recovery.replay(log) { entry, sequence, number throws(StoreError) in
-      if inserter == nil || segment != number {
+      if inserter.segment != number {
         try settle(inserter)
-        inserter = EntryInserter(engine: engine, segment: number)
-        segment = number
+        inserter = EntryInserter()
+        inserter.beginGroup(segment: number)
       }
       guard let keyspace = keyspaces[entry.keyspace] else {
         // A keyspace that was dropped; one that was never made is damage.
@@ -471,21 +470,17 @@ private struct Replay {
             file: FileNames.logSegment(number), offset: 0,
             finding: "an entry of keyspace \(entry.keyspace), which does not exist"))
       }
-      if try inserter?.replay(entry, sequence, in: keyspace, state) == true { count += 1 }
+      if try inserter.replay(entry, sequence, in: keyspace, state, engine) { count += 1 }
     }
     try settle(inserter)
     return count
   }
 
   /// Accounts for what a segment has brought, and flushes when memory is short.
-  private func settle(_ inserter: EntryInserter?) throws(StoreError) {
-    inserter?.forEachPlace { place in
-      place.active.chargeGrowth()
-      if !engine.isReadOnly,
-        place.active.memtable.byteCount >= engine.options.memtableByteCount
-      {
-        engine.freeze(place.tree)
-      }
+  private func settle(_ inserter: EntryInserter) throws(StoreError) {
+    let full = inserter.endGroup(now: 0, engine.options)
+    if !engine.isReadOnly {
+      for tree in full { engine.freeze(tree) }
     }
     // No scheduler runs yet: the flushes that were queued are run here.
     while !engine.isReadOnly, engine.budget.memtableByteCount > engine.budget.memtableShare {
@@ -499,7 +494,8 @@ extension EntryInserter {
   ///
   /// - Returns: whether any needed it.
   fileprivate mutating func replay(
-    _ entry: LogEntry, _ sequence: UInt64, in keyspace: KeyspaceState, _ state: ManifestState
+    _ entry: LogEntry, _ sequence: UInt64, in keyspace: KeyspaceState, _ state: ManifestState,
+    _ engine: Engine
   ) throws(StoreError) -> Bool {
     func isFlushed(_ tree: Tree) -> Bool {
       sequence <= state.trees[tree.id]?.flushedSequence ?? 0
@@ -510,13 +506,12 @@ extension EntryInserter {
         && (entry.carriedShard ?? tree.id.shard == tree.id.shard
           || planted(.replayCarriedRangeEverywhere))
       {
-        try insertRange(entry, sequence, into: tree)
+        try insertRange(entry, sequence, into: tree, engine)
       }
       return true
     }
-    let tree = keyspace.trees[shard(of: entry.key)]
+    let tree = keyspace.trees[engine.shard(of: entry.key.hash())]
     guard !isFlushed(tree) else { return false }
-    return try memtable(of: tree).insert(
-      entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
+    return try insert(entry, sequence, into: tree, engine)
   }
 }

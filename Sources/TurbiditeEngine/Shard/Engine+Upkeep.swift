@@ -63,7 +63,9 @@ extension Engine {
         publish: { edit in
           keyspaces.withLock { $0[keyspace.id] = nil }
           keyspace.markDropped()
+          inserter.change { $0 = EntryInserter() }
           for tree in keyspace.trees {
+            tree.leadersActive = nil
             dirtyTrees.withLock { $0[tree.id] = nil }
             pressure.setLevel0Count(0, of: tree.id)
             let old = tree.update { _ in

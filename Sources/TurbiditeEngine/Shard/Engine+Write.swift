@@ -184,11 +184,22 @@ extension Engine {
 
   /// Puts the entries of the group that was just logged into their memtables, and shows them.
   private func apply(_ batches: [EncodedBatch], entryCount: Int) throws(StoreError) {
+    let full = try inserter.change { inserter throws(StoreError) in
+      try apply(batches, entryCount: entryCount, &inserter)
+    }
+    for tree in full { freeze(tree) }
+    if budget.activeByteCount > budget.activeShare { freezeLargest() }
+  }
+
+  /// - Returns: the trees whose memtables are full.
+  private func apply(
+    _ batches: [EncodedBatch], entryCount: Int, _ inserter: inout EntryInserter
+  ) throws(StoreError) -> [Tree] {
     let last = lastSequence.load(ordering: .relaxed)
     var sequence = last - UInt64(entryCount) + 1
     let now = environment.clock.monotonicNanoseconds()
     if planted(.publishBeforeInsertion) { publish(last) }
-    var inserter = EntryInserter(engine: self, segment: log?.currentSegment ?? 0)
+    inserter.beginGroup(segment: log?.currentSegment ?? 0)
     do throws(StoreError) {
       for batch in batches {
         try batch.bytes.withView { payload throws(StoreError) in
@@ -199,7 +210,7 @@ extension Engine {
               throw .invalidArgument("a batch that cannot be read back: \(error.finding)")
             }
             guard let (entry, number) = next else { break }
-            try inserter.insert(entry, number)
+            try inserter.insert(entry, number, self)
           }
         }
         sequence += UInt64(batch.entryCount)
@@ -210,17 +221,7 @@ extension Engine {
       throw StoreError(unapplied: FileNames.logSegment(inserter.segment), error)
     }
     publish(planted(.publishHalfBatch) ? last - UInt64(entryCount / 2) : last)
-    inserter.forEachPlace { place in
-      place.tree.lastWrite.store(now, ordering: .relaxed)
-      place.active.chargeGrowth()
-      let memtable = place.active.memtable
-      if memtable.byteCount >= options.memtableByteCount
-        || memtable.rangeTombstoneCount >= Engine.memtableTombstoneCount
-      {
-        freeze(place.tree)
-      }
-    }
-    if budget.activeByteCount > budget.activeShare { freezeLargest() }
+    return inserter.endGroup(now: now, options)
   }
 
   /// Inserting a range tombstone copies the set of those before it; this bounds the copying.
@@ -230,7 +231,8 @@ extension Engine {
   ///
   /// By the leader.
   func freeze(_ tree: Tree) {
-    guard let active = tree.version.active else { return }
+    guard let active = tree.leadersActive else { return }
+    tree.leadersActive = nil
     active.freeze(at: log?.position ?? 0)
     tree.update { version in
       TreeVersion(active: nil, frozen: [active] + version.frozen, levels: version.levels)
@@ -248,43 +250,63 @@ extension Engine {
   }
 }
 
-/// Routes entries to memtables, with those it has used at hand.
+/// Routes entries to memtables, and remembers which trees a group went to.
 ///
-/// For the leader, within one group of commits or one replay: no memtable ends meanwhile.
+/// For the leader, or one replay.
 struct EntryInserter {
-  /// A tree, and the memtable that takes its entries.
-  struct Place {
-    var tree: Tree
-    var active: LoggedMemtable
-  }
-
-  private let engine: Engine
-  let segment: UInt64
+  /// The log segment that the entries at hand are in.
+  private(set) var segment: UInt64 = 0
   /// The keyspace of the last entry; nil when there was none, or it was dropped.
   private var keyspace: KeyspaceState?
   /// Where the last entry went.
-  private var current: Place?
-  /// Where other entries went: none in the many groups of one put, which so allocate nothing.
-  private var others: [Place] = []
+  private var tree: Tree?
+  /// Whether the last entry belongs to the group at hand.
+  private var isTreeUsed = false
+  /// Where other entries of the group went: none in the many groups of one put, which so allocate
+  /// nothing.
+  private var others: [Tree] = []
 
-  init(engine: Engine, segment: UInt64) {
-    self.engine = engine
+  /// Goes on with another group of entries, in `segment` of the log.
+  mutating func beginGroup(segment: UInt64) {
     self.segment = segment
+    isTreeUsed = false
+    if !others.isEmpty { others = [] }
+  }
+
+  /// Accounts for what the group has brought.
+  ///
+  /// - Returns: the trees whose memtables are full.
+  func endGroup(now: UInt64, _ options: EngineOptions) -> [Tree] {
+    var full: [Tree] = []
+    if let tree, isTreeUsed, tree.endGroup(now, options) { full.append(tree) }
+    for tree in others where tree.endGroup(now, options) { full.append(tree) }
+    return full
   }
 
   /// Inserts one entry; those of keyspaces that were dropped go nowhere.
-  mutating func insert(_ entry: LogEntry, _ sequence: UInt64) throws(StoreError) {
+  mutating func insert(
+    _ entry: LogEntry, _ sequence: UInt64, _ engine: Engine
+  ) throws(StoreError) {
     if keyspace?.id != entry.keyspace {
       keyspace = engine.keyspaces.withLock { $0[entry.keyspace] }
     }
     guard let keyspace else { return }
     guard entry.kind == .rangeDeletion else {
-      let tree = keyspace.trees[shard(of: entry.key)]
-      _ = try memtable(of: tree).insert(
-        entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
+      let shard = engine.shard(of: entry.key.hash())
+      _ = try insert(entry, sequence, into: keyspace.trees[shard], engine)
       return
     }
-    for tree in keyspace.trees { try insertRange(entry, sequence, into: tree) }
+    for tree in keyspace.trees { try insertRange(entry, sequence, into: tree, engine) }
+  }
+
+  /// Inserts one entry that is no range deletion.
+  ///
+  /// - Returns: whether it was new.
+  mutating func insert(
+    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree, _ engine: Engine
+  ) throws(StoreError) -> Bool {
+    try memtable(of: tree, engine).insert(
+      entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
   }
 
   /// Records a range deletion in one tree, which holds some of the range's keys.
@@ -292,46 +314,54 @@ struct EntryInserter {
   /// A range without an end is given one behind the tree's last key: what it deletes is there
   /// already, and what comes later is newer.
   mutating func insertRange(
-    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree
+    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree, _ engine: Engine
   ) throws(StoreError) {
     guard let last = tree.version.lastKey else { return }
     let end = entry.value.isEmpty ? last + [0] : entry.value.bytes()
-    let memtable = try memtable(of: tree)
+    let memtable = memtable(of: tree, engine)
     try end.withView { end throws(StoreError) in
       guard entry.key.compare(end) < 0 else { return }
       try memtable.insertRangeTombstone(entry.key, end, sequence: sequence)
     }
   }
 
-  func shard(of key: ByteView) -> Int { engine.shard(of: key.hash()) }
-
   /// The active memtable of `tree`; made when there is none.
-  mutating func memtable(of tree: Tree) throws(StoreError) -> Memtable {
-    if let current, current.tree === tree { return current.active.memtable }
-    let index = others.firstIndex { $0.tree === tree }
-    let place = index.map { others.remove(at: $0) } ?? makePlace(tree)
-    if let current { others.append(current) }
-    current = place
-    assert(tree.version.active === place.active, "a memtable ended while a group was written")
-    return place.active.memtable
+  @inline(__always)
+  private mutating func memtable(of tree: Tree, _ engine: Engine) -> Memtable {
+    if self.tree !== tree { moveOn(to: tree) }
+    isTreeUsed = true
+    assert(tree.version.active === tree.leadersActive)
+    if let active = tree.leadersActive { return active.memtable }
+    return begin(tree, engine).memtable
   }
 
-  /// Calls `body` with every place that entries went to.
-  func forEachPlace(_ body: (Place) -> Void) {
-    if let current { body(current) }
-    for place in others { body(place) }
+  @inline(never)
+  private mutating func moveOn(to next: Tree) {
+    if let index = others.firstIndex(where: { $0 === next }) { others.remove(at: index) }
+    if let tree, isTreeUsed { others.append(tree) }
+    tree = next
   }
 
-  private func makePlace(_ tree: Tree) -> Place {
-    Place(tree: tree, active: tree.version.active ?? begin(tree))
-  }
-
-  private func begin(_ tree: Tree) -> LoggedMemtable {
+  private func begin(_ tree: Tree, _ engine: Engine) -> LoggedMemtable {
     let fresh = LoggedMemtable(segment: segment, pool: engine.arenas, budget: engine.budget)
+    tree.leadersActive = fresh
     tree.update { version in
       TreeVersion(active: fresh, frozen: version.frozen, levels: version.levels)
     }
     engine.dirtyTrees.withLock { $0[tree.id] = tree }
     return fresh
+  }
+}
+
+extension Tree {
+  /// Accounts for what a group of commits has brought.
+  ///
+  /// - Returns: whether the active memtable is full.
+  fileprivate func endGroup(_ now: UInt64, _ options: EngineOptions) -> Bool {
+    lastWrite.store(now, ordering: .relaxed)
+    guard let active = leadersActive else { return false }
+    active.chargeGrowth()
+    return active.memtable.byteCount >= options.memtableByteCount
+      || active.memtable.rangeTombstoneCount >= Engine.memtableTombstoneCount
   }
 }

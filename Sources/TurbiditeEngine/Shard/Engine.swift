@@ -26,6 +26,8 @@ package final class Engine: Sendable {
   let arenas = ArenaPool()
   let pins = SnapshotPins()
   let commits = CommitQueue()
+  /// The leader's; made anew when a keyspace is dropped.
+  let inserter = LeaderOwned(EntryInserter())
   let jobs: JobQueue
   let obsolete: ObsoleteFiles
   /// Nil when the store is read-only.

@@ -51,18 +51,19 @@ final class JobQueue: BackgroundWork {
 
   private let state = Mutex(State())
   private let clock: any TimeSource
-  /// The engine, once it is put together; it owns this queue.
-  private let owner = Mutex(WeakEngine())
+  /// The engine, from when it is put together until it closes.
+  ///
+  /// No weak reference: one would send every count of the engine's references down the runtime's
+  /// slow path, several times in each commit.
+  private let owner = Mutex<Engine?>(nil)
   private let compactionLimit: Int
-
-  private struct WeakEngine: Sendable { weak var engine: Engine? }
 
   init(clock: any TimeSource, compactionLimit: Int) {
     self.clock = clock
     self.compactionLimit = compactionLimit
   }
 
-  func serve(_ engine: Engine) { owner.withLock { $0.engine = engine } }
+  func serve(_ engine: Engine) { owner.withLock { $0 = engine } }
 
   func add(_ job: BackgroundJob) {
     let accepted = state.withLock { state -> Bool in
@@ -85,8 +86,14 @@ final class JobQueue: BackgroundWork {
   /// Whether no job is ready or running.
   var isIdle: Bool { state.withLock { $0.ready.isEmpty && $0.runningCount == 0 } }
 
-  /// Takes no more jobs and drops those that wait.
+  /// Takes no more jobs, drops those that wait, and forgets the engine.
   func close() {
+    // It dies, if it does, outside of the lock.
+    let engine = owner.withLock { owner -> Engine? in
+      defer { owner = nil }
+      return owner
+    }
+    defer { withExtendedLifetime(engine) {} }
     let dropped = state.withLock { state -> [BackgroundJob] in
       state.isClosing = true
       defer { state.ready = [] }
@@ -107,7 +114,7 @@ final class JobQueue: BackgroundWork {
       job.end(error)
     }
     put(job, goesOn: goesOn)
-    owner.withLock { $0.engine }?.environment.scheduler.progressWasMade()
+    owner.withLock { $0 }?.environment.scheduler.progressWasMade()
     return .ran
   }
 
@@ -118,7 +125,7 @@ final class JobQueue: BackgroundWork {
       state.wakeUpTime = nil
       return true
     }
-    if isDue { owner.withLock { $0.engine }?.lookForWork(now: now) }
+    if isDue { owner.withLock { $0 }?.lookForWork(now: now) }
   }
 
   private func take(_ choose: (Int) -> Int) -> BackgroundJob? {

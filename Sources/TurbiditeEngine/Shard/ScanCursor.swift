@@ -37,18 +37,18 @@ final class ScanCursor {
     var sources: [EntryCursor] = []
     var sets: [RangeTombstones] = []
     for version in versions {
-      for memtable in version.memtables {
-        let set = memtable.memtable.rangeTombstones
+      func add(_ memtable: Memtable) {
+        let set = memtable.rangeTombstones
         if !set.isEmpty { sets.append(set.visible(at: sequence)) }
-        sources.append(memtable.memtable.makeCursor())
+        sources.append(memtable.makeCursor())
       }
+      if let active = version.active { add(active.memtable) }
+      for frozen in version.frozen { add(frozen.memtable) }
       for table in version.levels[0] {
-        sources.append(RunCursor([table], access: access))
+        sources.append(try table.open().makeCursor(access: access))
       }
-      for level in version.levels.dropFirst() where !level.isEmpty {
-        sources.append(RunCursor(level, access: access))
-      }
-      for table in version.levels.joined() where table.metadata.summary.rangeTombstoneCount > 0 {
+      for run in version.runs { sources.append(RunCursor(run, access: access)) }
+      for table in version.tombstoned {
         sets.append(try table.open().rangeTombstones.visible(at: sequence))
       }
     }

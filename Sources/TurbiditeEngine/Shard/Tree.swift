@@ -69,6 +69,8 @@ final class TreeVersion: Sendable {
   let levels: [[TableHandle]]
   /// The levels below 0 that hold something, from the top.
   let runs: [[TableHandle]]
+  /// The tables with range tombstones.
+  let tombstoned: [TableHandle]
 
   init(active: LoggedMemtable?, frozen: [LoggedMemtable], levels: [[TableHandle]]) {
     assert(levels.count == Limits.levelCount)
@@ -76,6 +78,7 @@ final class TreeVersion: Sendable {
     self.frozen = frozen
     self.levels = levels
     runs = levels.dropFirst().filter { !$0.isEmpty }
+    tombstoned = levels.joined().filter { $0.metadata.summary.rangeTombstoneCount > 0 }
   }
 
   static let emptyLevels: [[TableHandle]] = Array(repeating: [], count: Limits.levelCount)
@@ -99,7 +102,10 @@ final class TreeVersion: Sendable {
 }
 
 /// One keyspace in one shard.
-final class Tree: Sendable {
+///
+/// Safe to share: `leadersActive` is touched by the leader only, and before there is a queue by the
+/// thread that opens the store; the rest are locks, atomics and constants.
+final class Tree: @unchecked Sendable {
   struct Work {
     var isFlushing = false
     var isCompacting = false
@@ -117,6 +123,9 @@ final class Tree: Sendable {
 
   let id: TreeID
   private let state: Mutex<TreeVersion>
+  /// The version's active memtable, as the leader of the commit queue keeps it at hand: it alone
+  /// changes which one that is, so that it need not take the lock to know.
+  var leadersActive: LoggedMemtable?
   let work = Mutex(Work())
   /// When the tree was last written to, in nanoseconds of the engine's clock.
   let lastWrite = Atomic<UInt64>(0)
