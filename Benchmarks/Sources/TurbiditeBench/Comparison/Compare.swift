@@ -97,7 +97,8 @@ struct Compare: ParsableCommand {
         let settings = TrialSettings(
           engine: "", round: round, recordCount: recordCount, isQuick: quick,
           selection: selection, directory: "")
-        guard group.workloads.contains(where: settings.selects) else { continue }
+        guard group.workloads.contains(where: settings.selects), round == 0 || !group.isLong
+        else { continue }
         // Each engine goes first in its turn.
         let first = round % kinds.count
         for kind in kinds[first...] + kinds[..<first] {

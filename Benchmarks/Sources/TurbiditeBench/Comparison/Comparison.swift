@@ -17,6 +17,8 @@ struct RowResult: Sendable {
   var peers: [String: Ratio]
   /// The peers' medians.
   var peerValues: [String: Double]
+  /// Records in the store, by the name of each engine that had fewer than the row's title says.
+  var shortfalls: [String: Int]
   /// Nil when the row has no goal, or nobody to measure it by.
   var isMet: Bool?
   var goal: String
@@ -67,8 +69,13 @@ struct Comparison {
         greatest: rounds.max() ?? .nan)
     }
     let (goal, isMet) = judge(row, ourMedian, ratios)
+    var shortfalls: [String: Int] = [:]
+    for kind in PeerKind.all {
+      shortfalls[kind.name] = GrowthCurve(self, engine: kind.name).shortfall(in: row.workload)
+    }
     return RowResult(
-      row: row, ours: ourMedian, peers: ratios, peerValues: medians, isMet: isMet, goal: goal)
+      row: row, ours: ourMedian, peers: ratios, peerValues: medians, shortfalls: shortfalls,
+      isMet: isMet, goal: goal)
   }
 
   private func judge(

@@ -1,4 +1,4 @@
-// ReportPage — the comparison as a page for readers, with its chart.
+// ReportPage — the comparison as a page for readers, with its charts.
 //
 // Room:    Benchmarks.
 
@@ -10,6 +10,9 @@ struct ReportPage {
   func write(into directory: String) throws {
     try turbidite_bench.write(text, toFile: directory + "/benchmarks.md")
     try turbidite_bench.write(Chart(comparison).svg, toFile: directory + "/benchmarks.svg")
+    if let chart = GrowthChart(comparison) {
+      try turbidite_bench.write(chart.svg, toFile: directory + "/benchmarks-growth.svg")
+    }
   }
 
   private var text: String {
@@ -29,7 +32,7 @@ struct ReportPage {
     by the peer that is best in that row.
 
     \(Table(comparison).markdown)
-
+    \(growth)
     ## Terms
 
     - Keys of 16 bytes, spread at random over all keys; values of 100 bytes (1,000 in YCSB) of which
@@ -48,8 +51,9 @@ struct ReportPage {
       a flush and once background work rests; so are the bytes on disk. Ours count the file
       `RESERVE`, which a store keeps for the day when the disk is full.
     - Latencies are per call: per batch where there are batches. Peak memory is `VmHWM`, set back
-      before each workload; some 20 MiB of it are the harness's. LMDB and
-      LevelDB map their files into memory, and what the kernel keeps of them counts.
+      before each workload; some 20 MiB of it are the harness's, and what more it needs for a store
+      that grows is deducted. LMDB and LevelDB map their files into memory, and what the kernel keeps
+      of them counts.
     - Workloads other than fills end after some seconds if their operations take longer.
 
     ## What an unsynced write promises
@@ -70,6 +74,25 @@ struct ReportPage {
     \(DetailTable(comparison).markdown)
 
     """
+  }
+
+  private var growth: String {
+    if GrowthChart(comparison) == nil { return "" }
+    return """
+
+      ## Cost as it grows
+
+      ![Puts and gets a second over the records in the store](benchmarks-growth.svg)
+
+      One store an engine, one round. Puts of new records in random order take it from each size to
+      the next, one by one, and their rate is that of this stretch alone; then records are got at
+      random, as loaded. Background work that the puts have left goes on during the gets. An engine
+      has \(rounded(Growth.fillSeconds(isQuick: false), 0)) seconds for all its puts (\
+      \(rounded(Growth.fillSeconds(isQuick: true), 0)) with `--quick`). When they are up, the rate is that of the
+      records it has put, and gets read those: such a point is hollow and stands over the number of
+      records that were loaded, and the table says that number. Larger sizes are then left out.
+
+      """
   }
 
   private var promises: String {

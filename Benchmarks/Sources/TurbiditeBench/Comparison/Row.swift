@@ -62,14 +62,18 @@ struct Row: Sendable {
   /// What the peers are measured by, where they cannot do what we do.
   var peerWorkload: String?
 
-  /// Whether the row stands in the chart.
-  var isCharted: Bool { quantity == .rate || quantity == .seconds }
+  /// Whether a chart of its own shows it.
+  var hasOwnChart = false
+
+  /// Whether the row stands in the chart of ratios.
+  var isCharted: Bool { (quantity == .rate || quantity == .seconds) && !hasOwnChart }
 }
 
 extension Row {
   static func all(recordCount: Int) -> [Row] {
     writing + reading(suffix: "", title: "as loaded")
       + reading(suffix: "-compacted", title: "compacted") + mixed + costs(recordCount)
+      + growing(recordCount)
   }
 
   private static let writing = [
@@ -154,4 +158,25 @@ extension Row {
         quantity: .peakMebibytes, goal: .number(peak)),
     ]
   }
+
+  private static func growing(_ recordCount: Int) -> [Row] {
+    Growth.multiples.flatMap { multiple in
+      let size = recordsText(Growth.size(multiple, recordCount: recordCount))
+      return [
+        Row(
+          workload: Growth.fill(multiple), title: "fillrandom, growing to \(size)",
+          hasOwnChart: true),
+        Row(
+          workload: Growth.read(multiple), title: "readrandom, grown to \(size)",
+          hasOwnChart: true),
+      ]
+    }
+  }
+}
+
+/// A number of records in a few letters.
+func recordsText(_ count: Int) -> String {
+  if count < 1_000_000 { return rounded(Double(count) / 1000, 0) + " k" }
+  let millions = Double(count) / 1_000_000
+  return rounded(millions, millions == millions.rounded() ? 0 : 1) + " M"
 }

@@ -65,6 +65,8 @@ struct PeerKind: Sendable {
   var name: String
   /// How the table writes it.
   var title: String
+  /// How charts draw it.
+  var color: String
   /// What an unsynced write promises, for the page.
   var promise: String
   var aptPackage: String

@@ -14,7 +14,7 @@ import CLMDB
 extension PeerKind {
   static let all = [
     PeerKind(
-      name: ours, title: "Turbidite",
+      name: ours, title: "Turbidite", color: "#b0302e",
       promise: """
         `.buffered`: when a write returns, the kernel has it. It survives a kill of the process; \
         after a power loss what is left is a prefix of the writes.
@@ -22,7 +22,7 @@ extension PeerKind {
       aptPackage: "", version: { libraryVersion },
       open: { try TurbiditePeer(directory: $0, terms: $1) }),
     PeerKind(
-      name: "rocksdb", title: "RocksDB",
+      name: "rocksdb", title: "RocksDB", color: "#2f6f9f",
       promise: """
         Log on, `sync = false`: the kernel has a write when it returns, so it survives a kill; \
         after a power loss a prefix is left. The same promise as ours.
@@ -30,14 +30,14 @@ extension PeerKind {
       aptPackage: "librocksdb-dev", version: { rocksDBVersion },
       open: rocksDB),
     PeerKind(
-      name: "leveldb", title: "LevelDB",
+      name: "leveldb", title: "LevelDB", color: "#c7802f",
       promise: """
         Log on, `sync = false`: as RocksDB. The same promise as ours.
         """,
       aptPackage: "libleveldb-dev", version: { levelDBVersion },
       open: levelDB),
     PeerKind(
-      name: "lmdb", title: "LMDB",
+      name: "lmdb", title: "LMDB", color: "#5a8f3c",
       promise: """
         `MDB_NOSYNC | MDB_NOMETASYNC`: a write survives a kill, but a power loss may leave the \
         whole database damaged, not only without its last writes. Less than ours. It has no \

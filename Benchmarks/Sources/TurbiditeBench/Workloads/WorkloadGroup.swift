@@ -3,7 +3,7 @@
 // Room:    Benchmarks.
 
 enum WorkloadGroup: String, CaseIterable, Sendable {
-  case sequential, batches, random, synced, tombstones, ycsb, reopening
+  case sequential, batches, random, synced, tombstones, ycsb, reopening, growth
 
   var workloads: [String] {
     switch self {
@@ -19,8 +19,12 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .tombstones: ["space", "seek-front", "seek-deleted"]
     case .ycsb: ["ycsb-load"] + ["a", "b", "c", "d", "e", "f"].map { "ycsb-" + $0 }
     case .reopening: ["reopen-clean", "reopen-log"]
+    case .growth: Growth.workloads
     }
   }
+
+  /// Takes as long as all others together, and runs in the first round only.
+  var isLong: Bool { self == .growth }
 
   func run(_ trial: Trial) throws {
     switch self {
@@ -31,6 +35,7 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .tombstones: try trial.seekOverTombstones()
     case .ycsb: try trial.runYCSB()
     case .reopening: try trial.reopen()
+    case .growth: try trial.grow()
     }
   }
 }

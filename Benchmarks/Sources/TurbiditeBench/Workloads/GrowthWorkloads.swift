@@ -1,0 +1,57 @@
+// GrowthWorkloads — one store that grows, and what a put and a get cost at each size.
+//
+// Room:    Benchmarks.
+// Limits:  An engine may fill for so many seconds in all; what is loaded by then is read, and no
+//          larger size is tried.
+
+/// The sizes at which a growing store is measured.
+enum Growth {
+  /// In units of the comparison's records, of which at most a million are taken.
+  static let multiples = [1, 10, 30]
+
+  static var workloads: [String] { multiples.map(fill) + multiples.map(read) }
+
+  /// Puts in random order, from the size before up to this one.
+  static func fill(_ multiple: Int) -> String { "growth-fill-\(multiple)" }
+  /// Random gets of what is loaded then.
+  static func read(_ multiple: Int) -> String { "growth-read-\(multiple)" }
+
+  /// Time for all puts of an engine.
+  ///
+  /// At 400,000 a second, 80 seconds hold 30 million.
+  static func fillSeconds(isQuick: Bool) -> Double { isQuick ? 10 : 80 }
+
+  static func size(_ multiple: Int, recordCount: Int) -> Int {
+    multiple * min(recordCount, 1_000_000)
+  }
+}
+
+extension Trial {
+  /// One store for all sizes: a new one for each would put the same records again.
+  func grow() throws {
+    let sizes = Growth.multiples.map { Growth.size($0, recordCount: recordCount) }
+    let ledger = Ledger(shape: RecordShape(capacity: sizes.max()!, valueByteCount: 100))
+    let order = shuffledRanks(ledger.shape.capacity, seed: 17)
+    harnessByteCount = ledger.byteCount + order.count * MemoryLayout<UInt32>.stride
+    let peer = try open("growth")
+    var seconds = Growth.fillSeconds(isQuick: settings.isQuick)
+    var loaded = order[..<0]
+    for (multiple, size) in zip(Growth.multiples, sizes) where seconds > 0 {
+      let filling = Stopwatch()
+      try measure(Growth.fill(multiple), userByteCount: shape.recordByteCount) { latencies in
+        let rest = order[loaded.endIndex..<size]
+        let extent = Extent(count: rest.count, seconds: seconds)
+        let count = try put(rest, into: peer, ledger, extent, &latencies)
+        loaded = order[..<(loaded.endIndex + count)]
+        return count
+      }
+      seconds -= filling.seconds
+      try measure(Growth.read(multiple)) { latencies in
+        try getRandomly(
+          peer, ledger, among: loaded, extent(min(recordCount, 500_000)), seed: 18, &latencies)
+      }
+    }
+    try verify(peer, ledger)
+    try peer.close()
+  }
+}
