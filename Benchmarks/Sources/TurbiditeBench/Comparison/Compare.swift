@@ -101,7 +101,8 @@ struct Compare: ParsableCommand {
         else { continue }
         // Each engine goes first in its turn.
         let first = round % kinds.count
-        for kind in kinds[first...] + kinds[..<first] {
+        for kind in kinds[first...] + kinds[..<first]
+        where kind.name == PeerKind.ours || !group.isOursAlone {
           let seconds = Stopwatch()
           comparison.outcomes += try runTrial(group, kind, settings)
           complain(

@@ -47,18 +47,24 @@ struct Comparison {
         values[outcome.round, default: []].append(value)
       }
     }
-    return values.mapValues { isHighest ? $0.max() ?? .nan : median($0) }
+    return values.mapValues { isHighest ? $0.max() ?? .nan : turbidite_bench.median($0) }
+  }
+
+  /// The median over the rounds.
+  func median(_ engine: String, _ workload: String, _ quantity: Quantity) -> Double? {
+    let values = values(engine, workload, quantity)
+    return values.isEmpty ? nil : turbidite_bench.median(Array(values.values))
   }
 
   private func result(_ row: Row) -> RowResult? {
     let ours = values(PeerKind.ours, row.workload, row.quantity)
     if ours.isEmpty { return nil }
-    let ourMedian = median(Array(ours.values))
+    let ourMedian = turbidite_bench.median(Array(ours.values))
     var (ratios, medians): ([String: Ratio], [String: Double]) = ([:], [:])
     for peer in peers {
       let theirs = values(peer.name, row.peerWorkload ?? row.workload, row.quantity)
       if theirs.isEmpty { continue }
-      let theirMedian = median(Array(theirs.values))
+      let theirMedian = turbidite_bench.median(Array(theirs.values))
       func ratio(_ ours: Double, _ theirs: Double) -> Double {
         row.quantity.isRate ? ours / theirs : theirs / ours
       }
@@ -93,10 +99,10 @@ struct Comparison {
       let sign = row.quantity.isRate ? ">=" : "<="
       let isMet = row.quantity.isRate ? ours >= number : ours <= number
       return ("\(sign) \(row.quantity.text(number))", isMet)
-    case .timesOwn(let times, let workload):
-      let other = values(PeerKind.ours, workload, row.quantity)
-      let isMet = other.isEmpty ? nil : ours >= times * median(Array(other.values))
-      return ("\(rounded(times)) x ours without", isMet)
+    case .timesOwn(let times, let workloads, let name):
+      let best = workloads.compactMap { median(PeerKind.ours, $0, row.quantity) }.max()
+      let digits = times < 1 ? 2 : 1
+      return ("\(rounded(times, digits)) x ours \(name)", best.map { ours >= times * $0 })
     }
   }
 }

@@ -13,6 +13,9 @@ struct ReportPage {
     if let chart = GrowthChart(comparison) {
       try turbidite_bench.write(chart.svg, toFile: directory + "/benchmarks-growth.svg")
     }
+    if let chart = ShardChart(comparison) {
+      try turbidite_bench.write(chart.svg, toFile: directory + "/benchmarks-shards.svg")
+    }
   }
 
   private var text: String {
@@ -32,7 +35,7 @@ struct ReportPage {
     by the peer that is best in that row.
 
     \(Table(comparison).markdown)
-    \(growth)
+    \(growth)\(shards)
     ## Terms
 
     - Keys of 16 bytes, spread at random over all keys; values of 100 bytes (1,000 in YCSB) of which
@@ -91,6 +94,27 @@ struct ReportPage {
       \(rounded(Growth.fillSeconds(isQuick: true), 0)) with `--quick`). When they are up, the rate is that of the
       records it has put, and gets read those: such a point is hollow and stands over the number of
       records that were loaded, and the table says that number. Larger sizes are then left out.
+
+      """
+  }
+
+  private var shards: String {
+    guard let chart = ShardChart(comparison) else { return "" }
+    let best = chart.curves.compactMap { curve in
+      curve.best.map { "\(curve.title) at \($0.count)" }
+    }
+    return """
+
+      ## How many shards
+
+      ![Times the cost at the best count, over the number of shards](benchmarks-shards.svg)
+
+      Ours alone, a new store for each count, all counts in every round and each round another first.
+      Puts include the flush at their end; gets and three ordered scans follow when background work
+      rests. Best: \(best.joined(separator: ", ")). A new store of default options takes a shard a
+      processor, 2 to 16.
+
+      \(chart.markdown)
 
       """
   }

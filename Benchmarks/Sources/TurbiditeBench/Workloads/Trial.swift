@@ -62,12 +62,16 @@ final class Trial {
   }
 
   /// Walks the whole store: every record is there, as last written, and no other.
-  func verify(_ peer: any Peer, _ ledger: Ledger) throws {
+  ///
+  /// Gives how many there are.
+  @discardableResult
+  func verify(_ peer: any Peer, _ ledger: Ledger) throws -> Int {
     let session = try peer.session()
     defer { session.end() }
     var check = WalkCheck(ledger)
     try session.scan(Walk()) { check.accept($0, $1) }
     try check.finish()
+    return check.count
   }
 
   /// Waits until this process is idle: background work has come to rest.

@@ -3,7 +3,7 @@
 // Room:    Benchmarks.
 
 enum WorkloadGroup: String, CaseIterable, Sendable {
-  case sequential, batches, random, synced, tombstones, ycsb, reopening, growth
+  case sequential, batches, random, synced, tombstones, ycsb, reopening, shards, growth
 
   var workloads: [String] {
     switch self {
@@ -19,12 +19,16 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .tombstones: ["space", "seek-front", "seek-deleted"]
     case .ycsb: ["ycsb-load"] + ["a", "b", "c", "d", "e", "f"].map { "ycsb-" + $0 }
     case .reopening: ["reopen-clean", "reopen-log"]
+    case .shards: ShardCounts.workloads
     case .growth: Growth.workloads
     }
   }
 
   /// Takes as long as all others together, and runs in the first round only.
   var isLong: Bool { self == .growth }
+
+  /// Asks for what the peers do not have.
+  var isOursAlone: Bool { self == .shards }
 
   func run(_ trial: Trial) throws {
     switch self {
@@ -35,6 +39,7 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .tombstones: try trial.seekOverTombstones()
     case .ycsb: try trial.runYCSB()
     case .reopening: try trial.reopen()
+    case .shards: try trial.compareShardCounts()
     case .growth: try trial.grow()
     }
   }
