@@ -22,14 +22,10 @@ extension Trial {
     if wants("readrandom-2" + suffix) {
       let extent = extent(count / 2)
       try measure("readrandom-2" + suffix) { latencies in
-        let parts = try onThreads(2) { thread in
-          var latencies = Latencies()
-          let count = try getRandomly(
+        try onThreads(2, &latencies) { thread, latencies in
+          try getRandomly(
             peer, ledger, among: ledger.ranks, extent, seed: UInt64(4 + thread), &latencies)
-          return (count, latencies)
         }
-        for part in parts { latencies.add(part.1) }
-        return parts.reduce(0) { $0 + $1.0 }
       }
     }
     if wants("readmissing" + suffix) {

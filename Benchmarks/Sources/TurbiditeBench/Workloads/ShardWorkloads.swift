@@ -6,19 +6,31 @@
 enum ShardCounts {
   static let all = [1, 4, 16, 64, 256]
 
-  static var workloads: [String] { all.map(fill) + all.map(read) + all.map(scan) }
+  static var workloads: [String] {
+    all.map(fill) + all.map(read) + all.map(scan) + [ingest(1), ingest(2)]
+  }
 
   static func fill(_ count: Int) -> String { "shards-fill-\(count)" }
   static func read(_ count: Int) -> String { "shards-read-\(count)" }
   static func scan(_ count: Int) -> String { "shards-scan-\(count)" }
+  /// Two shards, and one thread or two that write.
+  static func ingest(_ threadCount: Int) -> String { "shards-ingest-\(threadCount)" }
 }
 
 extension Trial {
+  func measureShards() throws {
+    try compareShardCounts()
+    try ingest()
+  }
+
   /// Each round begins with another count, so that no count has always the same neighbour in time.
-  func compareShardCounts() throws {
+  private func compareShardCounts() throws {
     let order = shuffledRanks(recordCount, seed: 19)
     let first = settings.round % ShardCounts.all.count
-    for count in ShardCounts.all[first...] + ShardCounts.all[..<first] {
+    for count in ShardCounts.all[first...] + ShardCounts.all[..<first]
+    where [ShardCounts.fill, ShardCounts.read, ShardCounts.scan].contains(where: {
+      wants($0(count))
+    }) {
       let ledger = Ledger(shape: shape)
       let peer = try open("shards", PeerTerms(shardCount: count))
       // With the flush: many shards put it off for longer, and would seem to write for less.
@@ -39,6 +51,26 @@ extension Trial {
       }
       try peer.close()
       try removeStore("shards")
+    }
+  }
+
+  /// Batches from one thread, and the same records from two at once.
+  private func ingest() throws {
+    let order = shuffledRanks(recordCount, seed: 21)
+    for threadCount in settings.round.isMultiple(of: 2) ? [1, 2] : [2, 1]
+    where wants(ShardCounts.ingest(threadCount)) {
+      let ledger = Ledger(shape: shape)
+      let peer = try open("ingest", PeerTerms(shardCount: 2))
+      let share = recordCount / threadCount
+      let workload = ShardCounts.ingest(threadCount)
+      try measure(workload, userByteCount: shape.recordByteCount) { latencies in
+        try onThreads(threadCount, &latencies) { thread, latencies in
+          try putBatches(order[(thread * share)...].prefix(share), into: peer, ledger, &latencies)
+        }
+      }
+      try verify(peer, ledger)
+      try peer.close()
+      try removeStore("ingest")
     }
   }
 }

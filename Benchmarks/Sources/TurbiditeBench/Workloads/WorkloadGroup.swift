@@ -39,7 +39,7 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .tombstones: try trial.seekOverTombstones()
     case .ycsb: try trial.runYCSB()
     case .reopening: try trial.reopen()
-    case .shards: try trial.compareShardCounts()
+    case .shards: try trial.measureShards()
     case .growth: try trial.grow()
     }
   }
