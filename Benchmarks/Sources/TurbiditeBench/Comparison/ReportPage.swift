@@ -57,6 +57,8 @@ struct ReportPage {
       before each workload; some 20 MiB of it are the harness's, and what more it needs for a store
       that grows is deducted. LMDB and LevelDB map their files into memory, and what the kernel keeps
       of them counts.
+    - The thousand iterators are scans from random keys, a session each, as loaded: each gives three
+      records, and is held there while the others are opened; then it gives three more.
     - Workloads other than fills end after some seconds if their operations take longer.
 
     ## What an unsynced write promises

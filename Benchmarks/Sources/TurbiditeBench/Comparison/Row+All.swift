@@ -47,6 +47,7 @@ extension Row {
     Row(
       workload: "readwhilewriting-writer", title: "readwhilewriting, writer",
       goal: .number(200_000)),
+    Row(workload: "iterators", title: "1,000 open iterators: open, move, step, close"),
     Row(workload: "seek-front", title: "seek of the first key"),
     Row(
       workload: "seek-deleted", title: "the same after 100,000 deletes",
@@ -86,6 +87,9 @@ extension Row {
       Row(
         workload: "fillrandom", title: "fillrandom, peak memory", quantity: .peakMebibytes,
         goal: .number(peak)),
+      Row(
+        workload: "iterators", title: "1,000 open iterators, peak memory",
+        quantity: .peakMebibytes, goal: .number(peak)),
       Row(
         workload: anyWorkload, title: "peak memory, highest of all workloads",
         quantity: .peakMebibytes, goal: .number(peak)),

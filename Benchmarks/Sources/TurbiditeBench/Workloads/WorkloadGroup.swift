@@ -10,7 +10,7 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     case .sequential: ["fillseq"]
     case .batches: ["fillbatch-sequential", "fillbatch-random"]
     case .random:
-      ["fillrandom"] + Trial.readNames
+      ["fillrandom"] + Trial.readNames + ["iterators"]
         + Trial.readNames.map { $0 + "-compacted" }
         + [
           "readwhilewriting", "readwhilewriting-writer", "overwrite", "compact", "deleterandom",
