@@ -37,9 +37,12 @@ struct GrowthCurve {
 
   /// How many records the store had in that workload, when they are fewer than its name says.
   func shortfall(in workload: String) -> Int? {
-    let point = points.last {
-      workload == Growth.fill($0.multiple) || workload == Growth.read($0.multiple)
-    }
+    let point =
+      workload == Growth.open
+      ? points.last
+      : points.last {
+        workload == Growth.fill($0.multiple) || workload == Growth.read($0.multiple)
+      }
     return point.flatMap { $0.isCut ? $0.recordCount : nil }
   }
 }

@@ -62,11 +62,11 @@ struct Row: Sendable {
   /// What the peers are measured by, where they cannot do what we do.
   var peerWorkload: String?
 
-  /// Whether a chart of its own shows it.
-  var hasOwnChart = false
+  /// Whether a chart of its own shows it, or stores of different sizes are behind it.
+  var isLeftOffChart = false
 
   /// Whether the row stands in the chart of ratios.
-  var isCharted: Bool { (quantity == .rate || quantity == .seconds) && !hasOwnChart }
+  var isCharted: Bool { (quantity == .rate || quantity == .seconds) && !isLeftOffChart }
 }
 
 /// A number of records in a few letters.

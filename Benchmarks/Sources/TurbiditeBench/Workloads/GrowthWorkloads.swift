@@ -1,4 +1,4 @@
-// GrowthWorkloads — one store that grows, and what a put and a get cost at each size.
+// GrowthWorkloads — one store that grows: what a put and a get cost at each size, and a cold open.
 //
 // Room:    Benchmarks.
 // Limits:  An engine may fill for so many seconds in all; what is loaded by then is read, and no
@@ -9,12 +9,15 @@ enum Growth {
   /// In units of the comparison's records, of which at most a million are taken.
   static let multiples = [1, 10, 30]
 
-  static var workloads: [String] { multiples.map(fill) + multiples.map(read) }
+  static var workloads: [String] { multiples.map(fill) + multiples.map(read) + [open] }
 
   /// Puts in random order, from the size before up to this one.
   static func fill(_ multiple: Int) -> String { "growth-fill-\(multiple)" }
   /// Random gets of what is loaded then.
   static func read(_ multiple: Int) -> String { "growth-read-\(multiple)" }
+
+  /// Opening what has grown, with nothing of its files in memory, and a get.
+  static let open = "growth-open"
 
   /// Time for all puts of an engine.
   ///
@@ -52,6 +55,10 @@ extension Trial {
       }
     }
     try verify(peer, ledger)
-    try peer.close()
+    try closeAtRest(peer)
+    for rank in loaded.prefix(5) {
+      try dropCachedPages(below: path("growth"))
+      try measureOpen("growth", as: Growth.open, ledger, rank: Int(rank))
+    }
   }
 }
