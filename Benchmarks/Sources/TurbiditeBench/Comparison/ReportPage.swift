@@ -41,7 +41,7 @@ struct ReportPage {
     - Keys of 16 bytes, spread at random over all keys; values of 100 bytes (1,000 in YCSB) of which
       half repeats. Every engine gets the same bytes in the same order, from the same code.
     - 256 MiB for block cache and memtables together, a Bloom filter of 10 bits a key, LZ4
-      (LevelDB: Snappy), log on, no sync except in fillsync. Ours with its default options.
+      (LevelDB, WiredTiger: Snappy), log on, no sync except in fillsync. Ours with its default options.
     - Every engine runs each group of workloads in a process of its own, in turn within a round; each
       round another goes first. Each is called through its C interface, ours through its own.
     - Every value that is read is compared with what was written, every scan with all that must be

@@ -10,6 +10,9 @@ import CLevelDB
 #if PEER_LMDB
 import CLMDB
 #endif
+#if PEER_WIREDTIGER
+import CWiredTiger
+#endif
 
 extension PeerKind {
   static let all = [
@@ -46,6 +49,16 @@ extension PeerKind {
         """,
       aptPackage: "liblmdb-dev", version: { lmdbVersion },
       open: lmdb),
+    PeerKind(
+      name: "wiredtiger", title: "WiredTiger", color: "#8a5aa8",
+      promise: """
+        Log on, `transaction_sync` off: its log is gathered in the memory of the process, so a kill \
+        loses writes that were acknowledged, and so does a power loss; a prefix is left. Less than \
+        ours. It is its B-tree that is measured: a Bloom filter it has only for its LSM trees, and \
+        the 256 MiB are all for its cache.
+        """,
+      aptPackage: "libwiredtiger-dev", version: { wiredTigerVersion },
+      open: wiredTiger),
   ]
 
   private typealias Opening = @Sendable (String, PeerTerms) throws -> any Peer
@@ -69,6 +82,14 @@ extension PeerKind {
   private static var lmdb: Opening? {
     #if PEER_LMDB
     { try LMDBPeer(directory: $0, terms: $1) }
+    #else
+    nil
+    #endif
+  }
+
+  private static var wiredTiger: Opening? {
+    #if PEER_WIREDTIGER
+    { try WiredTigerPeer(directory: $0, terms: $1) }
     #else
     nil
     #endif
@@ -100,6 +121,16 @@ extension PeerKind {
     #if PEER_LMDB
     var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
     _ = mdb_version(&major, &minor, &patch)
+    return "\(major).\(minor).\(patch)"
+    #else
+    return ""
+    #endif
+  }
+
+  private static var wiredTigerVersion: String {
+    #if PEER_WIREDTIGER
+    var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
+    _ = wiredtiger_version(&major, &minor, &patch)
     return "\(major).\(minor).\(patch)"
     #else
     return ""

@@ -81,7 +81,8 @@ private func loggedLedger() -> Ledger {
 /// In a child: writes a log that no table covers, and dies.
 func leaveLog(_ kind: PeerKind, at directory: String) throws -> Never {
   guard let open = kind.open else { throw Stop("\(kind.name) is not in this build") }
-  let peer = try open(directory, PeerTerms(keepsLog: true))
+  // Synced, because an engine may gather its log in the memory that dies with the process.
+  let peer = try open(directory, PeerTerms(isSynced: true, keepsLog: true))
   let ledger = loggedLedger()
   var unused = Latencies()
   let order = shuffledRanks(ledger.shape.capacity, seed: 16)
