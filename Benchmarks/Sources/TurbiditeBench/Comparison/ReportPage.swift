@@ -91,11 +91,12 @@ struct ReportPage {
 
       One store an engine, one round. Puts of new records in random order take it from each size to
       the next, one by one, and their rate is that of this stretch alone; then records are got at
-      random, as loaded. Background work that the puts have left goes on during the gets. An engine
-      has \(rounded(Growth.fillSeconds(isQuick: false), 0)) seconds for all its puts (\
-      \(rounded(Growth.fillSeconds(isQuick: true), 0)) with `--quick`). When they are up, the rate is that of the
-      records it has put, and gets read those: such a point is hollow and stands over the number of
-      records that were loaded, and the table says that number. Larger sizes are then left out.
+      random, as loaded. Background work that the puts have left goes on during the gets. A peer has
+      \(rounded(Growth.peerSeconds(isQuick: false), 0)) seconds for all its puts, \
+      \(rounded(Growth.peerSeconds(isQuick: true), 0)) with `--quick`; ours loads all, however long it takes. When
+      a peer's seconds are up, the rate is that of the records it has put, and gets read those: such a
+      point is hollow and stands over the number of records that were loaded, the table says that
+      number, and larger sizes are left out.
 
       At last the store is flushed, comes to rest and is closed. The system's cache drops its files,
       as far as `posix_fadvise` reaches (directories stay), and it is opened and gives one record: the
