@@ -15,8 +15,6 @@ struct RowResult: Sendable {
   var ours: Double
   /// By the peer's name.
   var peers: [String: Ratio]
-  /// The peers' medians.
-  var peerValues: [String: Double]
   /// Records in the store, by the name of each engine that had fewer than the row's title says.
   var shortfalls: [String: Int]
   /// Nil when the row has no goal, or nobody to measure it by.
@@ -60,7 +58,7 @@ struct Comparison {
     let ours = values(PeerKind.ours, row.workload, row.quantity)
     if ours.isEmpty { return nil }
     let ourMedian = turbidite_bench.median(Array(ours.values))
-    var (ratios, medians): ([String: Ratio], [String: Double]) = ([:], [:])
+    var ratios: [String: Ratio] = [:]
     for peer in peers {
       let theirs = values(peer.name, row.peerWorkload ?? row.workload, row.quantity)
       if theirs.isEmpty { continue }
@@ -69,7 +67,6 @@ struct Comparison {
         row.quantity.isRate ? ours / theirs : theirs / ours
       }
       let rounds = ours.compactMap { round, value in theirs[round].map { ratio(value, $0) } }
-      medians[peer.name] = theirMedian
       ratios[peer.name] = Ratio(
         median: ratio(ourMedian, theirMedian), least: rounds.min() ?? .nan,
         greatest: rounds.max() ?? .nan)
@@ -80,8 +77,7 @@ struct Comparison {
       shortfalls[kind.name] = GrowthCurve(self, engine: kind.name).shortfall(in: row.workload)
     }
     return RowResult(
-      row: row, ours: ourMedian, peers: ratios, peerValues: medians, shortfalls: shortfalls,
-      isMet: isMet, goal: goal)
+      row: row, ours: ourMedian, peers: ratios, shortfalls: shortfalls, isMet: isMet, goal: goal)
   }
 
   private func judge(
@@ -90,8 +86,13 @@ struct Comparison {
     switch row.goal {
     case .none: return ("", nil)
     case .timesBest(let times):
-      let worst = ratios.values.map(\.median).min()
-      return ("\(rounded(times)) x the best", worst.map { $0 >= times })
+      let best = peers.filter { ratios[$0.name] != nil }.min {
+        ratios[$0.name]!.median < ratios[$1.name]!.median
+      }
+      guard let best else { return ("\(rounded(times)) x the best", nil) }
+      return (
+        "\(rounded(times)) x the best, \(best.title)", ratios[best.name]!.median >= times
+      )
     case .times(let times, let peer):
       let title = PeerKind.all.first { $0.name == peer }?.title ?? peer
       return ("\(rounded(times)) x \(title)", ratios[peer].map { $0.median >= times })
