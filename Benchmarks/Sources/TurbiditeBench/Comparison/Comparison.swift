@@ -36,31 +36,35 @@ struct Comparison {
     }
   }
 
-  private func values(_ engine: String, _ workload: String, _ quantity: Quantity) -> [Int: Double] {
+  private func values(
+    _ engine: String, _ workloads: [String], _ quantity: Quantity
+  ) -> [Int: Double] {
     var values: [Int: [Double]] = [:]
-    let isHighest = workload == Row.anyWorkload
     for outcome in outcomes
-    where outcome.engine == engine && (isHighest || outcome.workload == workload) {
+    where outcome.engine == engine && workloads.contains(outcome.workload) {
       if let value = quantity.value(of: outcome) {
         values[outcome.round, default: []].append(value)
       }
     }
-    return values.mapValues { isHighest ? $0.max() ?? .nan : turbidite_bench.median($0) }
+    return values.mapValues {
+      workloads.count > 1 ? $0.max() ?? .nan : turbidite_bench.median($0)
+    }
   }
 
   /// The median over the rounds.
   func median(_ engine: String, _ workload: String, _ quantity: Quantity) -> Double? {
-    let values = values(engine, workload, quantity)
+    let values = values(engine, [workload], quantity)
     return values.isEmpty ? nil : turbidite_bench.median(Array(values.values))
   }
 
   private func result(_ row: Row) -> RowResult? {
-    let ours = values(PeerKind.ours, row.workload, row.quantity)
+    let ours = values(PeerKind.ours, row.workloads, row.quantity)
     if ours.isEmpty { return nil }
     let ourMedian = turbidite_bench.median(Array(ours.values))
     var ratios: [String: Ratio] = [:]
     for peer in peers {
-      let theirs = values(peer.name, row.peerWorkload ?? row.workload, row.quantity)
+      let theirs = values(
+        peer.name, row.peerWorkload.map { [$0] } ?? row.workloads, row.quantity)
       if theirs.isEmpty { continue }
       let theirMedian = turbidite_bench.median(Array(theirs.values))
       func ratio(_ ours: Double, _ theirs: Double) -> Double {
@@ -74,7 +78,7 @@ struct Comparison {
     let (goal, isMet) = judge(row, ourMedian, ratios)
     var shortfalls: [String: Int] = [:]
     for kind in PeerKind.all {
-      shortfalls[kind.name] = GrowthCurve(self, engine: kind.name).shortfall(in: row.workload)
+      shortfalls[kind.name] = GrowthCurve(self, engine: kind.name).shortfall(in: row.workloads)
     }
     return RowResult(
       row: row, ours: ourMedian, peers: ratios, shortfalls: shortfalls, isMet: isMet, goal: goal)

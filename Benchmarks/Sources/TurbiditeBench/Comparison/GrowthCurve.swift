@@ -35,14 +35,14 @@ struct GrowthCurve {
     self.points = points
   }
 
-  /// How many records the store had in that workload, when they are fewer than its name says.
-  func shortfall(in workload: String) -> Int? {
-    let point =
-      workload == Growth.open
-      ? points.last
-      : points.last {
-        workload == Growth.fill($0.multiple) || workload == Growth.read($0.multiple)
+  /// How many records the store had in those workloads, when they are fewer than the names say.
+  func shortfall(in workloads: [String]) -> Int? {
+    let point = points.last { point in
+      workloads.contains { name in
+        name == Growth.open || name == Growth.fill(point.multiple)
+          || name == Growth.read(point.multiple)
       }
+    }
     return point.flatMap { $0.isCut ? $0.recordCount : nil }
   }
 }

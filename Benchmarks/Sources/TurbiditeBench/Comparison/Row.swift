@@ -52,10 +52,8 @@ enum Goal: Sendable {
 }
 
 struct Row: Sendable {
-  /// In place of a name: the highest of all workloads in a round.
-  static let anyWorkload = "any"
-
-  var workload: String
+  /// Where there are several, the highest of them in a round counts.
+  var workloads: [String]
   var title: String
   var quantity = Quantity.rate
   var goal = Goal.none
@@ -67,6 +65,17 @@ struct Row: Sendable {
 
   /// Whether the row stands in the chart of ratios.
   var isCharted: Bool { (quantity == .rate || quantity == .seconds) && !isLeftOffChart }
+}
+
+extension Row {
+  init(
+    workload: String, title: String, quantity: Quantity = .rate, goal: Goal = .none,
+    peerWorkload: String? = nil, isLeftOffChart: Bool = false
+  ) {
+    self.init(
+      workloads: [workload], title: title, quantity: quantity, goal: goal,
+      peerWorkload: peerWorkload, isLeftOffChart: isLeftOffChart)
+  }
 }
 
 /// A number of records in a few letters.

@@ -24,7 +24,7 @@ enum WorkloadGroup: String, CaseIterable, Sendable {
     }
   }
 
-  /// Takes as long as all others together, and runs in the first round only.
+  /// Takes as long as a round of all others together, and runs in the first round only.
   var isLong: Bool { self == .growth }
 
   /// Asks for what the peers do not have.
