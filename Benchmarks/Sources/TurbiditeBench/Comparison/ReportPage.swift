@@ -42,6 +42,8 @@ struct ReportPage {
       half repeats. Every engine gets the same bytes in the same order, from the same code.
     - 256 MiB for block cache and memtables together, a Bloom filter of 10 bits a key, LZ4
       (LevelDB, WiredTiger: Snappy), log on, no sync except in fillsync. Ours with its default options.
+      WiredTiger may have half of its cache changed, its log files are of 16 MB, and it makes a
+      checkpoint a minute.
     - Every engine runs each group of workloads in a process of its own, in turn within a round; each
       round another goes first. Each is called through its C interface, ours through its own.
     - Every value that is read is compared with what was written, every scan with all that must be
