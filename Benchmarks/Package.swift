@@ -27,6 +27,9 @@ let peers = [
   Peer(
     name: "leveldb", module: "CLevelDB", header: "leveldb/c.h", aptPackage: "libleveldb-dev"),
   Peer(name: "lmdb", module: "CLMDB", header: "lmdb.h", aptPackage: "liblmdb-dev"),
+  Peer(
+    name: "wiredtiger", module: "CWiredTiger", header: "wiredtiger.h",
+    aptPackage: "libwiredtiger-dev"),
 ].filter(\.isInstalled)
 
 let settings: [SwiftSetting] = [

@@ -1,4 +1,4 @@
-// Machine — what the workloads ask of the system: time, memory, disk space, other processes.
+// Machine — what the workloads ask of the system: time, memory, other processes.
 //
 // Room:    Benchmarks.
 // Limits:  Linux.
@@ -25,19 +25,6 @@ func threadMilliseconds() -> Double {
   var time = timespec()
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
   return Double(time.tv_sec) * 1000 + Double(time.tv_nsec) / 1e6
-}
-
-/// The content of a small file, as in /proc; empty when there is none.
-func contents(ofFile path: String) -> String {
-  guard let file = fopen(path, "r") else { return "" }
-  defer { fclose(file) }
-  var bytes: [UInt8] = []
-  var buffer = [UInt8](repeating: 0, count: 4096)
-  while true {
-    let count = fread(&buffer, 1, buffer.count, file)
-    if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-    bytes += buffer[..<count]
-  }
 }
 
 /// A line of /proc/self/status that is given in kB, in MiB.
@@ -69,32 +56,6 @@ func machineLine() -> String {
     + "Linux \(kernel), load before \(load)"
 }
 
-/// Bytes that the files below a directory take on disk: blocks, as `du` counts them.
-func diskByteCount(of directory: String) throws -> Int {
-  var total = 0
-  guard let listing = opendir(directory) else {
-    // A directory or file may be removed by the store while we walk.
-    if errno == ENOENT { return 0 }
-    throw Stop("cannot read \(directory): errno \(errno)")
-  }
-  defer { closedir(listing) }
-  while let item = readdir(listing) {
-    let name = withUnsafePointer(to: &item.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-    }
-    if name == "." || name == ".." { continue }
-    let path = directory + "/" + name
-    var status = stat()
-    guard lstat(path, &status) == 0 else { continue }
-    if status.st_mode & S_IFMT == S_IFDIR {
-      total += try diskByteCount(of: path)
-    } else {
-      total += Int(status.st_blocks) * 512
-    }
-  }
-  return total
-}
-
 /// Starts a program, waits for its end and gives its status as waitpid does.
 func run(_ arguments: [String]) throws -> Int32 {
   guard let program = arguments.first else { throw Stop("there is no program to start") }
@@ -108,18 +69,6 @@ func run(_ arguments: [String]) throws -> Int32 {
     guard errno == EINTR else { throw Stop("cannot wait for \(program): errno \(errno)") }
   }
   return status
-}
-
-/// Calls `body` with a new directory, and removes the directory afterwards.
-func withDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
-  let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-  var template = Array("\(parent)/turbidite-bench-XXXXXX".utf8CString)
-  guard mkdtemp(&template) != nil else {
-    throw Stop("cannot make a directory in \(parent): errno \(errno)")
-  }
-  let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-  defer { _ = try? run(["rm", "-rf", path]) }
-  return try body(path)
 }
 
 /// A number with so many digits behind the point.

@@ -10,7 +10,6 @@ struct Chart {
   private static let plotWidth = 560.0
   private static let barHeight = 7.0
   private static let top = 56.0
-  private static let colors = ["#2f6f9f", "#c7802f", "#5a8f3c", "#8a5aa8"]
 
   private let rows: [RowResult]
   private let peers: [PeerKind]
@@ -35,7 +34,7 @@ struct Chart {
     for (index, peer) in peers.enumerated() {
       let x = Self.labelWidth + Double(index) * 90
       text += """
-        <rect x="\(whole(x))" y="24" width="10" height="10" fill="\(Self.colors[index])"/>
+        <rect x="\(whole(x))" y="24" width="10" height="10" fill="\(peer.color)"/>
         <text x="\(whole(x + 14))" y="33">\(peer.title)</text>
 
         """
@@ -72,7 +71,7 @@ struct Chart {
       let barY = whole(y + Self.barHeight * Double(index))
       text += """
         <rect x="\(rounded(min(one, end)))" y="\(barY)" width="\(rounded(abs(end - one)))" \
-        height="\(whole(Self.barHeight - 1))" fill="\(Self.colors[index])">\
+        height="\(whole(Self.barHeight - 1))" fill="\(peer.color)">\
         <title>\(peer.title): \(rounded(ratio.median, 2))</title></rect>
 
         """

@@ -15,8 +15,8 @@ struct RowResult: Sendable {
   var ours: Double
   /// By the peer's name.
   var peers: [String: Ratio]
-  /// The peers' medians.
-  var peerValues: [String: Double]
+  /// Records in the store, by the name of each engine that had fewer than the row's title says.
+  var shortfalls: [String: Int]
   /// Nil when the row has no goal, or nobody to measure it by.
   var isMet: Bool?
   var goal: String
@@ -36,39 +36,52 @@ struct Comparison {
     }
   }
 
-  private func values(_ engine: String, _ workload: String, _ quantity: Quantity) -> [Int: Double] {
+  private func values(
+    _ engine: String, _ workloads: [String], _ quantity: Quantity
+  ) -> [Int: Double] {
     var values: [Int: [Double]] = [:]
-    let isHighest = workload == Row.anyWorkload
     for outcome in outcomes
-    where outcome.engine == engine && (isHighest || outcome.workload == workload) {
+    where outcome.engine == engine && workloads.contains(outcome.workload) {
       if let value = quantity.value(of: outcome) {
         values[outcome.round, default: []].append(value)
       }
     }
-    return values.mapValues { isHighest ? $0.max() ?? .nan : median($0) }
+    return values.mapValues {
+      workloads.count > 1 ? $0.max() ?? .nan : turbidite_bench.median($0)
+    }
+  }
+
+  /// The median over the rounds.
+  func median(_ engine: String, _ workload: String, _ quantity: Quantity) -> Double? {
+    let values = values(engine, [workload], quantity)
+    return values.isEmpty ? nil : turbidite_bench.median(Array(values.values))
   }
 
   private func result(_ row: Row) -> RowResult? {
-    let ours = values(PeerKind.ours, row.workload, row.quantity)
+    let ours = values(PeerKind.ours, row.workloads, row.quantity)
     if ours.isEmpty { return nil }
-    let ourMedian = median(Array(ours.values))
-    var (ratios, medians): ([String: Ratio], [String: Double]) = ([:], [:])
+    let ourMedian = turbidite_bench.median(Array(ours.values))
+    var ratios: [String: Ratio] = [:]
     for peer in peers {
-      let theirs = values(peer.name, row.peerWorkload ?? row.workload, row.quantity)
+      let theirs = values(
+        peer.name, row.peerWorkload.map { [$0] } ?? row.workloads, row.quantity)
       if theirs.isEmpty { continue }
-      let theirMedian = median(Array(theirs.values))
+      let theirMedian = turbidite_bench.median(Array(theirs.values))
       func ratio(_ ours: Double, _ theirs: Double) -> Double {
         row.quantity.isRate ? ours / theirs : theirs / ours
       }
       let rounds = ours.compactMap { round, value in theirs[round].map { ratio(value, $0) } }
-      medians[peer.name] = theirMedian
       ratios[peer.name] = Ratio(
         median: ratio(ourMedian, theirMedian), least: rounds.min() ?? .nan,
         greatest: rounds.max() ?? .nan)
     }
     let (goal, isMet) = judge(row, ourMedian, ratios)
+    var shortfalls: [String: Int] = [:]
+    for kind in PeerKind.all {
+      shortfalls[kind.name] = GrowthCurve(self, engine: kind.name).shortfall(in: row.workloads)
+    }
     return RowResult(
-      row: row, ours: ourMedian, peers: ratios, peerValues: medians, isMet: isMet, goal: goal)
+      row: row, ours: ourMedian, peers: ratios, shortfalls: shortfalls, isMet: isMet, goal: goal)
   }
 
   private func judge(
@@ -77,8 +90,13 @@ struct Comparison {
     switch row.goal {
     case .none: return ("", nil)
     case .timesBest(let times):
-      let worst = ratios.values.map(\.median).min()
-      return ("\(rounded(times)) x the best", worst.map { $0 >= times })
+      let best = peers.filter { ratios[$0.name] != nil }.min {
+        ratios[$0.name]!.median < ratios[$1.name]!.median
+      }
+      guard let best else { return ("\(rounded(times)) x the best", nil) }
+      return (
+        "\(rounded(times)) x the best, \(best.title)", ratios[best.name]!.median >= times
+      )
     case .times(let times, let peer):
       let title = PeerKind.all.first { $0.name == peer }?.title ?? peer
       return ("\(rounded(times)) x \(title)", ratios[peer].map { $0.median >= times })
@@ -86,10 +104,10 @@ struct Comparison {
       let sign = row.quantity.isRate ? ">=" : "<="
       let isMet = row.quantity.isRate ? ours >= number : ours <= number
       return ("\(sign) \(row.quantity.text(number))", isMet)
-    case .timesOwn(let times, let workload):
-      let other = values(PeerKind.ours, workload, row.quantity)
-      let isMet = other.isEmpty ? nil : ours >= times * median(Array(other.values))
-      return ("\(rounded(times)) x ours without", isMet)
+    case .timesOwn(let times, let workloads, let name):
+      let best = workloads.compactMap { median(PeerKind.ours, $0, row.quantity) }.max()
+      let digits = times < 1 ? 2 : 1
+      return ("\(rounded(times, digits)) x ours \(name)", best.map { ours >= times * $0 })
     }
   }
 }

@@ -11,12 +11,15 @@ struct Table {
     header =
       ["workload", "ours"] + peers.map { "x " + $0.title } + ["goal", "met"]
     lines = comparison.rows.map { result in
+      func size(_ engine: String) -> String {
+        result.shortfalls[engine].map { ", at \(recordsText($0))" } ?? ""
+      }
+      let ours = result.row.quantity.text(result.ours) + size(PeerKind.ours)
       let ratios = peers.map { peer in
-        result.peers[peer.name].map(Table.text) ?? "-"
+        result.peers[peer.name].map { Table.text($0) + size(peer.name) } ?? "-"
       }
       let met = result.isMet.map { $0 ? "yes" : "NO" } ?? ""
-      return [result.row.title, result.row.quantity.text(result.ours)] + ratios
-        + [result.goal, met]
+      return [result.row.title, ours] + ratios + [result.goal, met]
     }
   }
 

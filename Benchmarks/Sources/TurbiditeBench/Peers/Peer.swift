@@ -16,6 +16,8 @@ struct PeerTerms: Sendable {
   var filterBitsPerKey = 10
   /// Memtables large enough that nothing is flushed while a log of 64 MiB is written.
   var keepsLog = false
+  /// Only ours has shards; nil means as many as it takes by itself.
+  var shardCount: Int?
 }
 
 /// An open store.
@@ -65,6 +67,8 @@ struct PeerKind: Sendable {
   var name: String
   /// How the table writes it.
   var title: String
+  /// How charts draw it.
+  var color: String
   /// What an unsynced write promises, for the page.
   var promise: String
   var aptPackage: String

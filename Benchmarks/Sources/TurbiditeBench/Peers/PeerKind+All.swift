@@ -10,11 +10,14 @@ import CLevelDB
 #if PEER_LMDB
 import CLMDB
 #endif
+#if PEER_WIREDTIGER
+import CWiredTiger
+#endif
 
 extension PeerKind {
   static let all = [
     PeerKind(
-      name: ours, title: "Turbidite",
+      name: ours, title: "Turbidite", color: "#b0302e",
       promise: """
         `.buffered`: when a write returns, the kernel has it. It survives a kill of the process; \
         after a power loss what is left is a prefix of the writes.
@@ -22,7 +25,7 @@ extension PeerKind {
       aptPackage: "", version: { libraryVersion },
       open: { try TurbiditePeer(directory: $0, terms: $1) }),
     PeerKind(
-      name: "rocksdb", title: "RocksDB",
+      name: "rocksdb", title: "RocksDB", color: "#2f6f9f",
       promise: """
         Log on, `sync = false`: the kernel has a write when it returns, so it survives a kill; \
         after a power loss a prefix is left. The same promise as ours.
@@ -30,14 +33,14 @@ extension PeerKind {
       aptPackage: "librocksdb-dev", version: { rocksDBVersion },
       open: rocksDB),
     PeerKind(
-      name: "leveldb", title: "LevelDB",
+      name: "leveldb", title: "LevelDB", color: "#c7802f",
       promise: """
         Log on, `sync = false`: as RocksDB. The same promise as ours.
         """,
       aptPackage: "libleveldb-dev", version: { levelDBVersion },
       open: levelDB),
     PeerKind(
-      name: "lmdb", title: "LMDB",
+      name: "lmdb", title: "LMDB", color: "#5a8f3c",
       promise: """
         `MDB_NOSYNC | MDB_NOMETASYNC`: a write survives a kill, but a power loss may leave the \
         whole database damaged, not only without its last writes. Less than ours. It has no \
@@ -46,6 +49,16 @@ extension PeerKind {
         """,
       aptPackage: "liblmdb-dev", version: { lmdbVersion },
       open: lmdb),
+    PeerKind(
+      name: "wiredtiger", title: "WiredTiger", color: "#8a5aa8",
+      promise: """
+        Log on, `transaction_sync` off: its log is gathered in the memory of the process, so a kill \
+        loses writes that were acknowledged, and so does a power loss; a prefix is left. Less than \
+        ours. It is its B-tree that is measured: a Bloom filter it has only for its LSM trees, and \
+        the 256 MiB are all for its cache.
+        """,
+      aptPackage: "libwiredtiger-dev", version: { wiredTigerVersion },
+      open: wiredTiger),
   ]
 
   private typealias Opening = @Sendable (String, PeerTerms) throws -> any Peer
@@ -69,6 +82,14 @@ extension PeerKind {
   private static var lmdb: Opening? {
     #if PEER_LMDB
     { try LMDBPeer(directory: $0, terms: $1) }
+    #else
+    nil
+    #endif
+  }
+
+  private static var wiredTiger: Opening? {
+    #if PEER_WIREDTIGER
+    { try WiredTigerPeer(directory: $0, terms: $1) }
     #else
     nil
     #endif
@@ -100,6 +121,16 @@ extension PeerKind {
     #if PEER_LMDB
     var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
     _ = mdb_version(&major, &minor, &patch)
+    return "\(major).\(minor).\(patch)"
+    #else
+    return ""
+    #endif
+  }
+
+  private static var wiredTigerVersion: String {
+    #if PEER_WIREDTIGER
+    var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
+    _ = wiredtiger_version(&major, &minor, &patch)
     return "\(major).\(minor).\(patch)"
     #else
     return ""

@@ -13,6 +13,7 @@ final class TurbiditePeer: Peer {
     var options = Store.Options()
     options.memoryBudgetByteCount = terms.memoryByteCount
     options.filterBitsPerKey = terms.filterBitsPerKey
+    options.shardCount = terms.shardCount
     if terms.keepsLog {
       options.memoryBudgetByteCount = 2 << 30
       options.memtableByteCount = 512 << 20

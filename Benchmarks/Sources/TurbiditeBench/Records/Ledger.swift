@@ -20,6 +20,11 @@ final class Ledger: @unchecked Sendable {
 
   deinit { versions.deallocate() }
 
+  /// Of records that are there or not.
+  var ranks: Range<UInt32> { 0..<UInt32(shape.capacity) }
+
+  var byteCount: Int { shape.capacity * MemoryLayout<UInt16>.stride }
+
   @inline(__always)
   subscript(rank: Int) -> UInt16 {
     get { versions[rank] }

@@ -44,14 +44,10 @@ extension Trial {
       let share = quarter / threadCount
       let extent = Extent(count: share, seconds: settings.isQuick ? 1 : 2)
       try measure("fillsync-\(threadCount)", userByteCount: shape.recordByteCount) { latencies in
-        let parts = try onThreads(threadCount) { thread in
-          var latencies = Latencies()
+        try onThreads(threadCount, &latencies) { thread, latencies in
           let mine = ranks[(number * quarter + thread * share)...].prefix(share)
-          let count = try put(mine, into: peer, ledger, extent, &latencies)
-          return (count, latencies)
+          return try put(mine, into: peer, ledger, extent, &latencies)
         }
-        for part in parts { latencies.add(part.1) }
-        return parts.reduce(0) { $0 + $1.0 }
       }
     }
     if let ours = peer as? TurbiditePeer, wants("fillsync-tasks") {

@@ -11,6 +11,7 @@ extension Trial {
       try put(order, into: peer, ledger, whole(recordCount), &latencies)
     }
     try read(peer, ledger, suffix: "")
+    if wants("iterators") { try holdIterators(peer, ledger) }
     if Self.readNames.contains(where: { wants($0 + "-compacted") }) {
       try peer.compact()
       try read(peer, ledger, suffix: "-compacted")

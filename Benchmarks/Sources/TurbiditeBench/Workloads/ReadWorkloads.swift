@@ -15,20 +15,17 @@ extension Trial {
     let count = min(recordCount, 500_000)
     if wants("readrandom" + suffix) {
       try measure("readrandom" + suffix) { latencies in
-        try getRandomly(peer, ledger, extent(count), seed: 3, &latencies)
+        try getRandomly(
+          peer, ledger, among: ledger.ranks, extent(count), seed: 3, &latencies)
       }
     }
     if wants("readrandom-2" + suffix) {
       let extent = extent(count / 2)
       try measure("readrandom-2" + suffix) { latencies in
-        let parts = try onThreads(2) { thread in
-          var latencies = Latencies()
-          let count = try getRandomly(
-            peer, ledger, extent, seed: UInt64(4 + thread), &latencies)
-          return (count, latencies)
+        try onThreads(2, &latencies) { thread, latencies in
+          try getRandomly(
+            peer, ledger, among: ledger.ranks, extent, seed: UInt64(4 + thread), &latencies)
         }
-        for part in parts { latencies.add(part.1) }
-        return parts.reduce(0) { $0 + $1.0 }
       }
     }
     if wants("readmissing" + suffix) {
@@ -63,17 +60,18 @@ extension Trial {
   }
 }
 
-/// Gets records that are there.
+/// Gets records of `ranks`, which are there.
 func getRandomly(
-  _ peer: any Peer, _ ledger: Ledger, _ extent: Extent, seed: UInt64, _ latencies: inout Latencies
+  _ peer: any Peer, _ ledger: Ledger, among ranks: some RandomAccessCollection<UInt32>,
+  _ extent: Extent, seed: UInt64, _ latencies: inout Latencies
 ) throws -> Int {
   let session = try peer.session()
   defer { session.end() }
   let buffer = RecordBuffer(ledger.shape)
   var numbers = RandomNumbers(seed: seed)
   return try extent.run(&latencies) { _ in
-    let rank = numbers.below(ledger.shape.capacity)
-    try expect(session, ledger, buffer, rank)
+    let place = ranks.index(ranks.startIndex, offsetBy: numbers.below(ranks.count))
+    try expect(session, ledger, buffer, Int(ranks[place]))
   }
 }
 

@@ -34,6 +34,20 @@ func onThreads<Value: Sendable>(
   }
 }
 
+/// Calls `body` on so many threads, each with latencies of its own; gives the sum of the counts.
+func onThreads(
+  _ count: Int, _ latencies: inout Latencies,
+  _ body: @escaping @Sendable (Int, inout Latencies) throws -> Int
+) throws -> Int {
+  let parts = try onThreads(count) { thread in
+    var latencies = Latencies()
+    let count = try body(thread, &latencies)
+    return (count, latencies)
+  }
+  for part in parts { latencies.add(part.1) }
+  return parts.reduce(0) { $0 + $1.0 }
+}
+
 private final class Work: Sendable {
   let body: @Sendable () -> Void
 

@@ -25,6 +25,8 @@ final class Trial {
   let kind: PeerKind
   private(set) var outcomes: [Outcome] = []
   private var storeDirectory = ""
+  /// What ledgers and orders of more than a few MiB take: no memory of the engine's.
+  var harnessByteCount = 0
 
   init(_ settings: TrialSettings) throws {
     self.settings = settings
@@ -60,12 +62,16 @@ final class Trial {
   }
 
   /// Walks the whole store: every record is there, as last written, and no other.
-  func verify(_ peer: any Peer, _ ledger: Ledger) throws {
+  ///
+  /// Gives how many there are.
+  @discardableResult
+  func verify(_ peer: any Peer, _ ledger: Ledger) throws -> Int {
     let session = try peer.session()
     defer { session.end() }
     var check = WalkCheck(ledger)
     try session.scan(Walk()) { check.accept($0, $1) }
     try check.finish()
+    return check.count
   }
 
   /// Waits until this process is idle: background work has come to rest.
@@ -108,7 +114,7 @@ final class Trial {
         p50: latencies.percentile(50), p99: latencies.percentile(99),
         p999: latencies.percentile(99.9), longest: latencies.percentile(100),
         processorSeconds: after.processorSeconds - before.processorSeconds,
-        peakMebibytes: processMebibytes("VmHWM"),
+        peakMebibytes: processMebibytes("VmHWM") - Double(harnessByteCount) / 1_048_576,
         diskByteCount: try turbidite_bench.diskByteCount(of: storeDirectory),
         writtenByteCount: after.writtenByteCount - before.writtenByteCount,
         userByteCount: userByteCount))
