@@ -113,6 +113,30 @@ struct StoreConcurrencyTests {
     try store.blocking.close()
   }
 
+  /// Who plans a compaction must not look at the tree before it knows that none is running.
+  @Test("many threads that ask for compactions plan each from what the last one left")
+  func planning() throws {
+    let directory = ScratchDirectory()
+    let store = try Store.Blocking.open(at: directory.file("store"), options: options())
+    let rounds = 8 * environmentCount("TURBIDITE_CONCURRENCY_ROUNDS", default: 400)
+    let isDone = Atomic<Bool>(false)
+    let writer: @Sendable () throws -> Void = {
+      defer { isDone.store(true, ordering: .releasing) }
+      for round in 0..<rounds {
+        for key in 0..<8 { try store.blocking.put(Bytes("\(key)"), Bytes("\(round)")) }
+        try store.blocking.flush()
+      }
+    }
+    let keepers: [@Sendable () throws -> Void] = (0..<6).map { _ in
+      { while !isDone.load(ordering: .acquiring) { try store.blocking.compact() } }
+    }
+    #expect(onThreads(keepers + [writer]) == [])
+    for key in 0..<8 {
+      #expect(try store.blocking.get(Bytes("\(key)")) == Bytes("\(rounds - 1)"))
+    }
+    try store.blocking.close()
+  }
+
   @Test("a thousand tasks commit durably, and all of it is there after a reopening")
   func tasks() async throws {
     let directory = ScratchDirectory()

@@ -28,6 +28,9 @@ final class BlockMemory: Sendable {
     fileprivate(set) var address: UInt
     fileprivate(set) var byteCount: Int
     fileprivate var page: Int32
+
+    /// The piece of the system's memory that the slot is in.
+    var segment: Int { Int(page) / State.pagesOfSegment }
   }
 
   static let largestByteCount = 16 << 10
@@ -50,6 +53,20 @@ final class BlockMemory: Sendable {
 
   /// Takes back a slot that nobody uses any more.
   func release(_ slot: Slot) { state.withLock { $0.release(slot) } }
+
+  /// The segments with the fewest bytes in use that would have to go for the others to take at
+  /// most `byteCount` bytes.
+  func sparsestSegments(over byteCount: Int) -> Set<Int> {
+    state.withLock { state in
+      let held = state.segments.indices.filter { state.segments[$0].address != 0 }
+      let excess = held.count - max(0, byteCount) / HugeChunk.byteCount
+      guard excess > 0 else { return [] }
+      let sorted = held.sorted {
+        (state.segments[$0].usedByteCount, $0) < (state.segments[$1].usedByteCount, $1)
+      }
+      return Set(sorted.prefix(excess))
+    }
+  }
 
   /// Bytes that were taken from the system.
   var reservedByteCount: Int {
@@ -85,6 +102,7 @@ private struct State {
     /// 0 when it was given back.
     var address: UInt
     var usedPageCount = 0
+    var usedByteCount = 0
   }
 
   struct Page {
@@ -131,6 +149,7 @@ private struct State {
       pages[page].fresh &+= UInt(size.byteCount)
     }
     pages[page].usedCount &+= 1
+    segments[page / State.pagesOfSegment].usedByteCount &+= size.byteCount
     if !pages[page].hasRoom { unlink(page) }
     return BlockMemory.Slot(address: address, byteCount: size.byteCount, page: Int32(page))
   }
@@ -141,6 +160,7 @@ private struct State {
     State.setNext(of: slot.address, pages[page].firstFree)
     pages[page].firstFree = slot.address
     pages[page].usedCount &-= 1
+    segments[page / State.pagesOfSegment].usedByteCount &-= slot.byteCount
     if pages[page].usedCount == 0 {
       if hadRoom { unlink(page) }
       link(page, to: State.empty)

@@ -348,6 +348,9 @@ final class OwnedBuffer: @unchecked Sendable {
     return self.view.slice(0, view.count)
   }
 
+  /// The segment of the cache's memory that the buffer is in; nil when it is in none.
+  var segment: Int? { home?.slot.segment }
+
   /// All bytes; valid while this object lives.
   var view: ByteView { unsafe ByteView(start, count: count) }
 }

@@ -33,14 +33,13 @@ extension Engine {
   /// Queues what `tree` needs now.
   func considerWork(_ tree: Tree, urgency: CompactionUrgency = .needed) {
     guard !isReadOnly, !tree.isDropped.load(ordering: .acquiring) else { return }
-    let version = tree.version
     let flushes = tree.work.withLock { work -> Bool in
-      guard !version.frozen.isEmpty, !work.isFlushing else { return false }
+      guard !work.isFlushing, !tree.version.frozen.isEmpty else { return false }
       work.isFlushing = true
       return true
     }
     if flushes { jobs.add(FlushJob(engine: self, tree: tree)) }
-    if let plan = planCompaction(tree, version, urgency) {
+    if let (plan, version) = planCompaction(tree, urgency) {
       jobs.add(CompactionJob(engine: self, tree: tree, plan: plan, version: version))
     }
     environment.scheduler.workIsReady()
@@ -54,9 +53,10 @@ extension Engine {
       oldestSnapshot: pins.oldest ?? visibleSequence)
   }
 
+  /// The next compaction of `tree`, and the version that it is of.
   private func planCompaction(
-    _ tree: Tree, _ version: TreeVersion, _ urgency: CompactionUrgency
-  ) -> CompactionPlan? {
+    _ tree: Tree, _ urgency: CompactionUrgency
+  ) -> (CompactionPlan, TreeVersion)? {
     let now = environment.clock.monotonicNanoseconds()
     return tree.work.withLock { work in
       guard !work.isCompacting, work.compactionNotBefore <= now else { return nil }
@@ -66,6 +66,9 @@ extension Engine {
       }
       // What the reserve gave up is for those who make room: flushes first, then `compact()`.
       if reserve.isReleased && !work.isFullCompactionWanted { return nil }
+      // Read only now: a compaction publishes its version before it says that it has ended, and a
+      // plan of the one before would replace tables that are gone.
+      let version = tree.version
       let wanted =
         work.isFullCompactionWanted ? .full : work.isCrowded ? .settling : urgency
       guard let plan = picker(for: tree, version).pick(wanted) else {
@@ -74,7 +77,7 @@ extension Engine {
         return nil
       }
       work.isCompacting = true
-      return plan
+      return (plan, version)
     }
   }
 

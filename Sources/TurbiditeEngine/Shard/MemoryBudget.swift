@@ -26,7 +26,10 @@ final class MemoryBudget: Sendable {
   /// All memtables may hold this much; then writers wait for a flush.
   var memtableShare: Int { byteCount / 2 }
   /// Indexes and filters of open tables; beyond, the least used are closed.
-  var tableShare: Int { byteCount / 4 }
+  ///
+  /// Large, at the cost of the block cache: to open a table again takes a hundred times as long as
+  /// to read a block again.
+  var tableShare: Int { byteCount / 2 }
 
   var memtableByteCount: Int { memtables.load(ordering: .relaxed) }
   var activeByteCount: Int { active.load(ordering: .relaxed) }

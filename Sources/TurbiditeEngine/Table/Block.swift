@@ -62,6 +62,9 @@ final class Block: Sendable {
   /// What the block costs in memory, with its objects.
   var memoryByteCount: Int { owner.count + 192 }
 
+  /// Where in the cache's memory the block is; nil when it is elsewhere.
+  var segment: Int? { owner.segment }
+
   // MARK: - Entries
 
   @inline(__always)

@@ -54,7 +54,22 @@ final class BlockCache: Sendable {
       precondition(newValue >= 0)
       capacity.store(newValue, ordering: .relaxed)
       evict(from: 0)
+      giveBackMemory()
     }
+  }
+
+  /// Empties segments of memory when what was evicted has left holes in too many: the hand drops
+  /// blocks here and there, and the system gets back whole segments only.
+  ///
+  /// Looks at every resident block; so it happens when an eighth of the memory is holes.
+  private func giveBackMemory() {
+    guard let memory else { return }
+    let target = capacityByteCount
+    guard memory.reservedByteCount > target + max(target / 8, 4 * HugeChunk.byteCount) else {
+      return
+    }
+    let segments = memory.sparsestSegments(over: target)
+    remove { $0.segment.map(segments.contains) ?? false }
   }
 
   /// The bytes that are held.
@@ -97,9 +112,12 @@ final class BlockCache: Sendable {
   /// Forgets the blocks of a table that is gone.
   ///
   /// Looks at every resident block.
-  func remove(fileNumber: UInt64) {
+  func remove(fileNumber: UInt64) { remove { $0.key.fileNumber == fileNumber } }
+
+  private func remove(_ isUnwanted: (Block) -> Bool) {
     for part in parts {
-      let dropped = part.state.withLock { $0.remove(fileNumber: fileNumber) }
+      // The blocks die outside of the lock.
+      let dropped = part.state.withLock { $0.remove(isUnwanted) }
       used.subtract(dropped.reduce(0) { $0 + $1.memoryByteCount }, ordering: .relaxed)
     }
   }
@@ -268,16 +286,19 @@ private struct CacheQueue {
       if candidate < 0 { candidate = oldest }
     }
     hand = candidate
-    return unlink(candidate)
+    guard let block = blocks[Int(candidate)] else { return nil }
+    unlink(candidate, block)
+    return block
   }
 
-  /// Drops the blocks of a table and returns them.
-  mutating func remove(fileNumber: UInt64) -> [Block] {
+  /// Drops blocks and returns them.
+  mutating func remove(_ isUnwanted: (Block) -> Bool) -> [Block] {
     var dropped: [Block] = []
     var slot = oldest
     while slot >= 0 {
       let next = newer[Int(slot)]
-      if blocks[Int(slot)]?.key.fileNumber == fileNumber, let block = unlink(slot) {
+      if let block = blocks[Int(slot)], isUnwanted(block) {
+        unlink(slot, block)
         dropped.append(block)
       }
       slot = next
@@ -285,8 +306,7 @@ private struct CacheQueue {
     return dropped
   }
 
-  private mutating func unlink(_ slot: Int32) -> Block? {
-    guard let block = blocks[Int(slot)] else { return nil }
+  private mutating func unlink(_ slot: Int32, _ block: Block) {
     let (before, behind) = (newer[Int(slot)], older[Int(slot)])
     if hand == slot { hand = before }
     if before >= 0 { older[Int(before)] = behind } else { newest = behind }
@@ -295,7 +315,6 @@ private struct CacheQueue {
     blocks[Int(slot)] = nil
     freeSlots.append(slot)
     count -= 1
-    return block
   }
 
   /// Empties a place, and moves back what had to go on past it (Knuth, The Art of Computer

@@ -107,23 +107,27 @@ extension TableIndex {
     guard count <= payload.count / 10 else {
       throw .decoding(.invalid("\(count) blocks in \(payload.count) bytes", at: 0))
     }
-    // Separators and the bytes of tags fit the payload's size and eight bytes a record.
     let fixed = 28 * count + 8
-    guard let owner = OwnedBuffer(count: fixed + payload.count + 8 * count) else { throw .memory }
     var reader = ByteReader(payload)
-    var keysCount = 0
+    let shared: ByteView
+    let keysCount: Int
+    let owner: OwnedBuffer
     do throws(DecodingFailure) {
       _ = try reader.integer(UInt32.self)
-      let shared = try reader.lengthPrefixed()
+      shared = try reader.lengthPrefixed()
       guard shared.count <= TableFormat.largestKeyByteCount else {
         throw .invalid("a common prefix of \(shared.count) bytes", at: 4)
       }
-      // Kept after all else: the records take no more than the rest of the payload's room.
-      common = owner.view.slice(owner.count - shared.count, shared.count)
-      owner.store(shared, at: owner.count - shared.count)
-      keysCount = try TableIndex.decodeRecords(
+      keysCount = try TableIndex.keyByteCount(reader, count)
+    } catch { throw .decoding(error) }
+    guard let room = OwnedBuffer(count: fixed + keysCount + shared.count) else { throw .memory }
+    owner = room
+    do throws(DecodingFailure) {
+      try TableIndex.decodeRecords(
         &reader, count, into: owner, keysFrom: fixed, from: start, to: end)
     } catch { throw .decoding(error) }
+    owner.store(shared, at: fixed + keysCount)
+    common = owner.view.slice(fixed + keysCount, shared.count)
     self.count = count
     self.owner = owner
     prefixes = owner.view.slice(0, 8 * count)
@@ -141,11 +145,40 @@ extension TableIndex {
     }
   }
 
-  /// Fills the columns, and returns the bytes of separators and tags.
+  /// The bytes that the separators and tags of `count` records take.
+  ///
+  /// Asked first, so that an index takes no more memory than it needs: all of a store's are kept.
+  private static func keyByteCount(
+    _ records: ByteReader, _ count: Int
+  ) throws(DecodingFailure) -> Int {
+    var reader = records
+    var byteCount = 0
+    var block = 0
+    while block < count {
+      _ = try reader.varint()
+      let at = reader.offset
+      let lengthAndFlag = try reader.varint()
+      guard lengthAndFlag >> 1 <= UInt64(TableFormat.largestKeyByteCount) else {
+        throw .invalid("a separator of \(lengthAndFlag >> 1) bytes", at: at)
+      }
+      if lengthAndFlag & 1 != 0 {
+        _ = try reader.varint()
+        byteCount += 8
+      }
+      _ = try reader.integer(UInt64.self)
+      byteCount += try reader.take(Int(lengthAndFlag >> 1)).count
+      block += 1
+    }
+    return byteCount
+  }
+
+  /// Fills the columns.
+  ///
+  /// ``keyByteCount(_:_:)`` has found the records' fields whole.
   private static func decodeRecords(
     _ reader: inout ByteReader, _ count: Int, into owner: OwnedBuffer, keysFrom: Int,
     from start: UInt64, to end: UInt64
-  ) throws(DecodingFailure) -> Int {
+  ) throws(DecodingFailure) {
     var offset = start
     var keysCount = 0
     var block = 0
@@ -159,9 +192,6 @@ extension TableIndex {
       let spans = lengthAndFlag & 1 != 0
       let tag = spans ? try reader.varint() : 0
       let checksum = try reader.integer(UInt64.self)
-      guard lengthAndFlag >> 1 <= UInt64(TableFormat.largestKeyByteCount) else {
-        throw .invalid("a separator of \(lengthAndFlag >> 1) bytes", at: at)
-      }
       let suffix = try reader.take(Int(lengthAndFlag >> 1))
       owner.store(suffix.prefix(), at: block * 8)
       owner.store(offset, at: (count + block) * 8)
@@ -180,6 +210,5 @@ extension TableIndex {
     owner.store(offset, at: 2 * count * 8)
     guard offset == end else { throw .invalid("the blocks end at \(offset), not \(end)", at: 0) }
     guard reader.isAtEnd else { throw .invalid("bytes after the last record", at: reader.offset) }
-    return keysCount
   }
 }

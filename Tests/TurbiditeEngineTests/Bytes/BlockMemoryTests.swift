@@ -60,6 +60,28 @@ struct BlockMemoryTests {
     }
   }
 
+  @Test("the segments that hold least are named, as many as have to go")
+  func sparsest() throws {
+    var random = SeededGenerator(seed: 3)
+    let memory = BlockMemory()
+    var held: [OwnedBuffer] = []
+    for _ in 0..<4000 { held.append(try #require(OwnedBuffer(count: 5000, from: memory))) }
+    held.shuffle(using: &random)
+    held.removeLast(3000)
+    let reserved = memory.reservedByteCount
+    let segments = memory.sparsestSegments(over: reserved / 2)
+    #expect(segments.count >= reserved / HugeChunk.byteCount / 2)
+    func bytes(_ segment: Int?) -> Int {
+      held.reduce(0) { $0 + ($1.segment == segment ? $1.count : 0) }
+    }
+    let most = segments.map { bytes($0) }.max() ?? 0
+    for segment in Set(held.compactMap(\.segment)) where !segments.contains(segment) {
+      #expect(bytes(segment) >= most)
+    }
+    held.removeAll { segments.contains($0.segment ?? -1) }
+    #expect(memory.reservedByteCount <= reserved / 2 + HugeChunk.byteCount)
+  }
+
   @Test("threads may take and give back at once")
   func threads() async {
     let memory = BlockMemory()

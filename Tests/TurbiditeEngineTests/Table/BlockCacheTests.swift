@@ -9,7 +9,9 @@ import TurbiditeSystem
 @Suite("Block cache")
 struct BlockCacheTests {
   /// A block that takes `byteCount` bytes in memory, apart from its objects; at least 40.
-  static func block(_ fileNumber: UInt64, _ offset: UInt64, byteCount: Int) throws -> Block {
+  static func block(
+    _ fileNumber: UInt64, _ offset: UInt64, byteCount: Int, memory: BlockMemory? = nil
+  ) throws -> Block {
     let payload = BlockTests.payload([
       ModelEntry(
         key: [], tag: Tag(sequence: 5, kind: .value),
@@ -17,7 +19,27 @@ struct BlockCacheTests {
     ])
     let owner = try #require(payload.withView { OwnedBuffer(copying: $0) })
     return try Block(
-      OpenedBlock(owner: owner, payload: owner.view), BlockKey(fileNumber, offset), path: "t")
+      OpenedBlock(owner: owner, payload: owner.view), BlockKey(fileNumber, offset), path: "t",
+      memory: memory)
+  }
+
+  @Test("a cache that must be smaller gives the system its memory, and keeps blocks")
+  func shrinking() throws {
+    let cache = BlockCache(capacityByteCount: 64 << 20)
+    let memory = try #require(cache.memory)
+    for number in 0..<16_000 {
+      cache.insert(try Self.block(1, UInt64(number), byteCount: 5_000, memory: memory))
+    }
+    #expect(memory.reservedByteCount >= 56 << 20)
+    for number in stride(from: 0, to: 16_000, by: 3) { _ = cache.lookup(1, UInt64(number)) }
+    for capacity in [40 << 20, 24 << 20, 10 << 20] {
+      cache.capacityByteCount = capacity
+      #expect(cache.byteCount <= capacity)
+      #expect(cache.byteCount >= capacity / 3)
+      #expect(memory.reservedByteCount <= capacity + max(capacity / 8, 4 * HugeChunk.byteCount))
+    }
+    let kept = (0..<16_000).count { cache.lookup(1, UInt64($0)) != nil }
+    #expect(kept > 600)
   }
 
   @Test("it never holds more than its capacity, whatever comes", arguments: 0..<10)
