@@ -104,7 +104,13 @@ extension Store {
       throw .configuration(
         "the store at \(name) has \(engine.shardCount) shards, not the \(asked) asked for")
     }
-    return try Store(engine: engine, threads: machine.environment.threads)
+    do throws(StoreError) {
+      return try Store(engine: engine, threads: machine.environment.threads)
+    } catch {
+      // An engine that nobody stops works on.
+      engine.abandon()
+      throw error
+    }
   }
 }
 

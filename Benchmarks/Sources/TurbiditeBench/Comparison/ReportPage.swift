@@ -120,8 +120,8 @@ struct ReportPage {
 
       Ours alone, a new store for each count, all counts in every round and each round another first.
       Puts include the flush at their end; gets and three ordered scans follow when background work
-      rests. Best: \(best.joined(separator: ", ")). A new store of default options takes a shard a
-      processor, 2 to 16. In the rows of two shards one thread puts all records in batches of 1,000, or
+      rests. Best: \(best.joined(separator: ", ")). A new store of default options has
+      one. In the rows of two shards one thread puts all records in batches of 1,000, or
       each of two threads a half of them.
 
       \(chart.markdown)
