@@ -53,7 +53,19 @@ struct DamageTests {
       defer { store.engine.abandon() }
       var entries: [Entry] = []
       let scan = try store.blocking.scan()
-      while let entry = try scan.next() { entries.append(entry) }
+      do throws(StoreError) {
+        while let entry = try scan.next() { entries.append(entry) }
+      } catch {
+        let failure = error
+        // A scan that has failed says so again: it neither ends nor goes on.
+        do throws(StoreError) {
+          _ = try scan.next()
+          return .wrong("a scan went on behind its failure")
+        } catch {
+          guard error == failure else { return .wrong("a scan failed in two ways") }
+        }
+        throw failure
+      }
       guard entries == expected else {
         return .wrong("\(entries.count) entries, not \(expected.count)")
       }

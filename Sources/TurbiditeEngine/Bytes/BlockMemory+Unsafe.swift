@@ -15,8 +15,8 @@ import Synchronization
 /// pages: huge ones save a fifth to an eighth of a whole lookup (decision 0017).
 ///
 /// Invariants:
-/// 1. Every page is in one list: that of its size class while it has room, that of empty pages
-///    while no slot of it is in use, and none while it is full.
+/// 1. Every page of a segment that is held is in one list: that of its size class while it has
+///    room, that of empty pages while no slot of it is in use, and none while it is full.
 /// 2. A page's slots in use, its free slots, and those never handed out are all its slots.
 /// 3. At most one segment has no page in use.
 ///

@@ -292,7 +292,8 @@ struct RoomWriter: ~Copyable {
 
 /// A block of memory that owns its bytes and lends views of them for as long as it lives.
 ///
-/// Memory comes from `malloc`, because a failed Swift allocation stops the process: here it is nil.
+/// Memory comes from `malloc` or is a cache's own, because a failed Swift allocation stops the
+/// process: here it is nil.
 ///
 /// Safe: the memory goes back in `deinit` only; writing is for the maker, before it is shared.
 @safe
@@ -318,7 +319,11 @@ final class OwnedBuffer: @unchecked Sendable {
       self.init(count: count)
       return
     }
-    guard let slot = memory.allocate(count) else { return nil }
+    guard let slot = memory.allocate(count) else {
+      // A few KiB may be had where a segment is not.
+      self.init(count: count)
+      return
+    }
     self.init(slot, of: memory)
   }
 

@@ -15,6 +15,7 @@ enum HugeChunk {
 
   /// The address of a chunk, or nil when memory is short.
   static func take() -> UInt? {
+    // Safe: posix_memalign fills the local, and the advice is for the memory it gave.
     var chunk: UnsafeMutableRawPointer?
     guard unsafe posix_memalign(&chunk, byteCount, byteCount) == 0, let chunk = unsafe chunk else {
       return nil
@@ -27,6 +28,9 @@ enum HugeChunk {
   /// Gives back what ``take()`` returned and nobody uses any more.
   static func giveBack(_ chunk: UInt) {
     // Safe: the caller is the last to know the address, which posix_memalign returned.
-    unsafe free(UnsafeMutableRawPointer(bitPattern: chunk))
+    let start = unsafe UnsafeMutableRawPointer(bitPattern: chunk)
+    // The allocator may keep the addresses; the memory behind them goes back at once.
+    _ = unsafe madvise(start, byteCount, MADV_DONTNEED)
+    unsafe free(start)
   }
 }

@@ -14,6 +14,7 @@ final class LeaderOwned<Value>: @unchecked Sendable {
   private let place: UnsafeMutablePointer<Value>
 
   init(_ value: Value) {
+    // Safe: one value's room, initialised here and until deinit.
     unsafe place = .allocate(capacity: 1)
     unsafe place.initialize(to: value)
   }

@@ -84,6 +84,7 @@ final class MergingCursor: EntryCursor {
     let winner = loser(0)
     // The views die as sources move, unless their own source stays: the winner's does.
     let (key, tag) = (self.key, self.tag)
+    isValid = false
     for (index, source) in sources.enumerated() where index != winner {
       if forward {
         try source.seek(key, tag)

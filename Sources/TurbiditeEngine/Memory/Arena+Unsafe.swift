@@ -23,7 +23,7 @@ final class ArenaPool: Sendable {
   private let free = Mutex<[UInt]>([])
 
   deinit {
-    for chunk in free.withLock({ $0 }) { ArenaPool.release(chunk) }
+    for chunk in free.withLock({ $0 }) { HugeChunk.giveBack(chunk) }
   }
 
   /// A chunk of ``chunkByteCount`` bytes, or nil when memory is short.
@@ -41,11 +41,12 @@ final class ArenaPool: Sendable {
       free.append(chunk)
       return true
     }
-    if !isKept { ArenaPool.release(chunk) }
+    if !isKept { HugeChunk.giveBack(chunk) }
   }
 
-  /// Safe: `chunk` came from malloc or posix_memalign, and its arena or pool is the last to know
-  ///       it.
+  /// Frees a smaller chunk.
+  ///
+  /// Safe: `chunk` came from malloc, and its arena is the last to know it.
   fileprivate static func release(_ chunk: UInt) {
     unsafe Glibc.free(UnsafeMutableRawPointer(bitPattern: chunk))
   }

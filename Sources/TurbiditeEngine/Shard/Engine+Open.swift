@@ -21,7 +21,6 @@ extension Engine {
       environment: environment, mode: mode, options: options, name: name,
       reserve: Reserve(environment.fileSystem, environment.scheduler))
     let engine = try opener.open(layout)
-    engine.jobs.serve(engine)
     if let refusal = engine.reserve.refusal { engine.beginPause(refusal) }
     return engine
   }
@@ -231,6 +230,7 @@ private struct Opener {
       throw error
     }
     removeOrphans(files, engine, oldManifests)
+    engine.jobs.serve(engine)
     environment.scheduler.start(engine.jobs)
     for tree in engine.allTrees { engine.considerWork(tree) }
     engine.jobs.wakeUp(

@@ -86,6 +86,8 @@ package final class EngineScan {
   private let reverse: Bool
   private var hasBegun = false
   private var hasEnded = false
+  /// Why the scan cannot go on: where the cursor stands then is not known.
+  private var failure: StoreError?
 
   init(
     engine: Engine, keyspace: KeyspaceState, cursor: ScanCursor, from: [UInt8]?, to: [UInt8]?,
@@ -102,14 +104,14 @@ package final class EngineScan {
   /// Moves to the next entry.
   ///
   /// - Returns: whether there is one.
+  /// - Throws: after a failure to move the same again.
   package func advance() throws(StoreError) -> Bool {
     if hasEnded { return false }
+    if let failure { throw failure }
     try engine.requireOpen()
-    if hasBegun {
-      if reverse { try cursor.previous() } else { try cursor.next() }
-    } else {
-      hasBegun = true
-      try begin()
+    do throws(StoreError) { try move() } catch {
+      failure = error
+      throw error
     }
     if cursor.passedCount >= Engine.crowdedEntryCount { engine.thinOut(keyspace) }
     guard cursor.isValid, isWithinBounds else {
@@ -126,6 +128,12 @@ package final class EngineScan {
     // of Swift 6.3.1 ("CopyPropagation").
     let (key, value) = (cursor.key, cursor.value)
     return body(key.span, value.span)
+  }
+
+  private func move() throws(StoreError) {
+    if hasBegun { return reverse ? try cursor.previous() : try cursor.next() }
+    hasBegun = true
+    try begin()
   }
 
   private func begin() throws(StoreError) {

@@ -235,7 +235,7 @@ extension Engine {
     tree.leadersActive = nil
     active.freeze(at: log?.position ?? 0)
     tree.update { version in
-      TreeVersion(active: nil, frozen: [active] + version.frozen, levels: version.levels)
+      TreeVersion(active: nil, frozen: [active] + version.frozen, above: version)
     }
     considerWork(tree)
   }
@@ -346,7 +346,7 @@ struct EntryInserter {
     let fresh = LoggedMemtable(segment: segment, pool: engine.arenas, budget: engine.budget)
     tree.leadersActive = fresh
     tree.update { version in
-      TreeVersion(active: fresh, frozen: version.frozen, levels: version.levels)
+      TreeVersion(active: fresh, frozen: version.frozen, above: version)
     }
     engine.dirtyTrees.withLock { $0[tree.id] = tree }
     return fresh

@@ -81,6 +81,15 @@ final class TreeVersion: Sendable {
     tombstoned = levels.joined().filter { $0.metadata.summary.rangeTombstoneCount > 0 }
   }
 
+  /// The tables of `old`, below other memtables: nothing is asked of the tables themselves.
+  init(active: LoggedMemtable?, frozen: [LoggedMemtable], above old: TreeVersion) {
+    self.active = active
+    self.frozen = frozen
+    levels = old.levels
+    runs = old.runs
+    tombstoned = old.tombstoned
+  }
+
   static let emptyLevels: [[TableHandle]] = Array(repeating: [], count: Limits.levelCount)
 
   /// The active and the frozen memtables, newest first.

@@ -79,6 +79,8 @@ struct ReadAhead {
         first -= 1
       }
     }
+    // What was read before is not what is at `start`, should the next read fail.
+    bytes = nil
     start = reader.index.handle(first).offset
     let count = Int(reader.index.handle(last).end - start)
     let read = try readAvailable(reader.file, at: start, count: count)
