@@ -73,6 +73,9 @@ func withDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
     throw Stop("cannot make a directory in \(parent): errno \(errno)")
   }
   let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-  defer { _ = try? run(["rm", "-rf", path]) }
+  defer {
+    // `rm` says itself what it could not remove.
+    do { _ = try run(["rm", "-rf", path]) } catch { complain("\(path) is left behind: \(error)") }
+  }
   return try body(path)
 }

@@ -12,7 +12,7 @@ import Synchronization
 /// Hands out slots of memory, and takes them back from any thread.
 ///
 /// A cached block is touched at random and seldom, so much of what a hit costs is finding its
-/// pages: huge ones save a fifth to an eighth of a whole lookup (decision 0017).
+/// pages: huge ones save a tenth to a fifth of a whole lookup (decision 0017).
 ///
 /// Invariants:
 /// 1. Every page of a segment that is held is in one list: that of its size class while it has
@@ -25,9 +25,9 @@ import Synchronization
 final class BlockMemory: Sendable {
   /// A slot that is in use.
   struct Slot: Sendable {
-    fileprivate(set) var address: UInt
-    fileprivate(set) var byteCount: Int
-    fileprivate var page: Int32
+    let address: UInt
+    let byteCount: Int
+    fileprivate let page: Int32
 
     /// The piece of the system's memory that the slot is in.
     var segment: Int { Int(page) / State.pagesOfSegment }
