@@ -207,11 +207,15 @@ private enum Seeds {
           let handle = reader.index.handle(0)
           let stored = try readAvailable(
             file, at: handle.offset, count: Int(handle.byteCount))
-          inputs.append(
-            try openBlock(
-              stored, at: handle, seed: reader.seed,
-              largest: Int(reader.properties.largestBlockByteCount), in: file
-            ).payload.bytes())
+          let block = try checkBlock(
+            stored, at: handle, seed: reader.seed,
+            largest: Int(reader.properties.largestBlockByteCount), in: file)
+          let payload = try OwnedBuffer.allocate(block.rawCount, for: "a seed")
+          switch block.compression {
+          case .none: payload.store(block.stored, at: 0)
+          case .lz4: require(decompressLZ4(block.stored, into: payload), "a sound block is not LZ4")
+          }
+          inputs.append(payload.view.bytes())
         }
       }
     }

@@ -81,7 +81,7 @@ enum TableTargets {
     tolerating { () throws(StoreError) in
       guard let owner = input.withView({ OwnedBuffer(copying: $0) }) else { return }
       let block = try Block(
-        OpenedBlock(owner: owner, payload: owner.view), BlockKey(7, 0), path: "block")
+        CheckedBlock(raw: owner), BlockKey(7, 0), path: "block")
       for key: [UInt8] in [[0], [0x6b, 0x65], [0xff]] {
         key.withView { key in
           _ = block.find(key, at: Tag.maximumSequence)

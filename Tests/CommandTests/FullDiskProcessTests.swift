@@ -199,6 +199,8 @@ struct FullDiskProcessTests {
       _ = try fill(store)
       try disk.occupy(allBut: 0, as: "other")
     }
+    // What the store's last work in the background gave back, before it was gone.
+    try disk.occupy(allBut: 0, as: "rest")
     let store = try Store.Blocking.open(at: path, options: Self.options)
     guard case .paused = store.health().state else {
       Issue.record("\(store.health())")

@@ -35,12 +35,15 @@ final class BlockMemory: Sendable {
 
   static let largestByteCount = 16 << 10
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
+
+  /// - Parameter chunks: where the segments come from.
+  init(chunks: ChunkPool) { state = Mutex(State(chunks: chunks)) }
 
   deinit {
     state.withLock { state in
       for segment in state.segments where segment.address != 0 {
-        HugeChunk.giveBack(segment.address)
+        state.chunks.giveBack(segment.address)
       }
     }
   }
@@ -59,7 +62,7 @@ final class BlockMemory: Sendable {
   func sparsestSegments(over byteCount: Int) -> Set<Int> {
     state.withLock { state in
       let held = state.segments.indices.filter { state.segments[$0].address != 0 }
-      let excess = held.count - max(0, byteCount) / HugeChunk.byteCount
+      let excess = held.count - max(0, byteCount) / ChunkPool.chunkByteCount
       guard excess > 0 else { return [] }
       let sorted = held.sorted {
         (state.segments[$0].usedByteCount, $0) < (state.segments[$1].usedByteCount, $1)
@@ -71,7 +74,7 @@ final class BlockMemory: Sendable {
   /// Bytes that were taken from the system.
   var reservedByteCount: Int {
     state.withLock { state in
-      state.segments.reduce(0) { $0 + ($1.address == 0 ? 0 : HugeChunk.byteCount) }
+      state.segments.reduce(0) { $0 + ($1.address == 0 ? 0 : ChunkPool.chunkByteCount) }
     }
   }
 }
@@ -124,16 +127,19 @@ private struct State {
   }
 
   static let pageByteCount = 128 << 10
-  static let pagesOfSegment = HugeChunk.byteCount / pageByteCount
+  static let pagesOfSegment = ChunkPool.chunkByteCount / pageByteCount
   /// The list of empty pages comes behind those of the classes.
   static let empty = SizeClass.count
 
+  let chunks: ChunkPool
   var segments: [Segment] = []
   var pages: [Page] = []
   /// The first page of each list.
   var heads = [Int32](repeating: -1, count: State.empty + 1)
   /// Segments without a page in use.
   var idleSegmentCount = 0
+
+  init(chunks: ChunkPool) { self.chunks = chunks }
 
   mutating func allocate(_ size: SizeClass) -> BlockMemory.Slot? {
     if heads[size.index] < 0 {
@@ -188,7 +194,7 @@ private struct State {
   }
 
   private mutating func addSegment() -> Bool {
-    guard let address = HugeChunk.take() else { return false }
+    guard let address = chunks.take() else { return false }
     let segment = segments.firstIndex { $0.address == 0 } ?? segments.count
     if segment == segments.count {
       segments.append(Segment(address: address))
@@ -213,7 +219,7 @@ private struct State {
     guard idleSegmentCount > 1 else { return }
     idleSegmentCount -= 1
     for place in 0..<State.pagesOfSegment { unlink(segment * State.pagesOfSegment + place) }
-    HugeChunk.giveBack(segments[segment].address)
+    chunks.giveBack(segments[segment].address)
     segments[segment].address = 0
   }
 

@@ -37,10 +37,38 @@ func compressLZ4(_ raw: ByteView, into target: OwnedBuffer) -> Int {
 ///
 /// - Returns: whether `stored` was well formed and filled `target` exactly.
 func decompressLZ4(_ stored: ByteView, into target: OwnedBuffer) -> Bool {
-  guard stored.count <= Int(Int32.max), target.count <= Int(Int32.max) else { return false }
-  // Safe: both counts are those of the memory behind the pointers; the decoder is the bounded one.
+  decompressLZ4(stored, into: target, at: 0, count: target.count)
+}
+
+/// Decompresses `stored` into the `rawCount` bytes of `target` from `offset` on.
+///
+/// - Returns: whether `stored` was well formed and filled these bytes exactly.
+func decompressLZ4(
+  _ stored: ByteView, into target: OwnedBuffer, at offset: Int, count rawCount: Int
+) -> Bool {
+  precondition(offset >= 0 && rawCount >= 0 && rawCount <= target.count - offset)
+  guard stored.count <= Int(Int32.max), rawCount <= Int(Int32.max) else { return false }
+  // Safe: the precondition keeps `rawCount` bytes inside of `target`, and `stored.count` is that of
+  // its memory; the decoder is the bounded one.
   let count = unsafe LZ4_decompress_safe(
     stored.start.assumingMemoryBound(to: CChar.self),
-    target.start.assumingMemoryBound(to: CChar.self), Int32(stored.count), Int32(target.count))
-  return Int(count) == target.count || (count >= 0 && planted(.acceptShortDecompression))
+    (target.start + offset).assumingMemoryBound(to: CChar.self),
+    Int32(stored.count), Int32(rawCount))
+  return Int(count) == rawCount || (count >= 0 && planted(.acceptShortDecompression))
+}
+
+/// Decompresses no more of `stored` than gives the first `rawCount` bytes of `target`.
+///
+/// - Returns: whether `stored` was well formed so far, and gave that many.
+func decompressLZ4(
+  firstBytes rawCount: Int, of stored: ByteView, into target: OwnedBuffer
+) -> Bool {
+  precondition(rawCount >= 0 && rawCount <= target.count)
+  guard stored.count <= Int(Int32.max), target.count <= Int(Int32.max) else { return false }
+  // Safe: all counts are those of the memory behind the pointers; the decoder is the bounded one.
+  let count = unsafe LZ4_decompress_safe_partial(
+    stored.start.assumingMemoryBound(to: CChar.self),
+    target.start.assumingMemoryBound(to: CChar.self),
+    Int32(stored.count), Int32(rawCount), Int32(target.count))
+  return Int(count) >= rawCount
 }

@@ -23,7 +23,7 @@ final class Memtable: Sendable {
   private let smallest = Atomic<UInt64>(0)
   private let largest = Atomic<UInt64>(0)
 
-  init(pool: ArenaPool) {
+  init(pool: ChunkPool) {
     arena = Arena(pool: pool)
     tree = BTree(arena: arena)
   }

@@ -1,4 +1,4 @@
-// BlockWork — decoding a data block of 4 KiB, and looking up a key in a decoded one.
+// BlockWork — decoding a data block of 8 KiB, and looking up a key in a decoded one.
 //
 // Room:    Engine/Micro. Compiled for Tools/micro alone.
 
@@ -17,7 +17,7 @@ enum BlockWork {
     init() throws {
       let records = try Records((0..<256).sorted(by: Records.isBefore))
       var builder = BlockBuilder()
-      while builder.byteCountEstimate < 4 << 10 {
+      while builder.byteCountEstimate < 8 << 10 {
         let key = records.key(entryCount)
         let shared = entryCount == 0 ? 0 : key.sharedPrefixCount(records.key(entryCount - 1))
         let tag = Tag(sequence: UInt64(1 + entryCount), kind: .value)
@@ -32,7 +32,7 @@ enum BlockWork {
 
     func block(at offset: Int) throws -> Block {
       try Block(
-        OpenedBlock(owner: raw, payload: raw.view), BlockKey(1, UInt64(offset)), path: "block")
+        CheckedBlock(raw: raw), BlockKey(1, UInt64(offset)), path: "block")
     }
   }
 

@@ -20,7 +20,7 @@ enum MemoryWork {
   /// An entry an operation, each with a new key, into a memtable that holds some.
   private static func insert(_ count: Int) throws {
     let records = try Records(0..<2 * Records.count)
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
     for index in 0..<Records.count { try insert(records, index, into: memtable) }
     for index in 0..<count { try insert(records, Records.count + index, into: memtable) }
     keep(memtable.entryCount)
@@ -29,7 +29,7 @@ enum MemoryWork {
   /// A lookup an operation, each of a key that is there.
   private static func get(_ count: Int) throws {
     let records = try Records(0..<Records.count)
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
     for index in 0..<Records.count { try insert(records, index, into: memtable) }
     var sum = 0
     for index in 0..<count {
@@ -43,7 +43,7 @@ enum MemoryWork {
   /// An entry an operation, of eight memtables over which the keys are spread.
   private static func merge(_ count: Int) throws {
     let records = try Records(0..<Records.count)
-    let pool = ArenaPool()
+    let pool = ChunkPool()
     let memtables = (0..<8).map { _ in Memtable(pool: pool) }
     for index in 0..<Records.count { try insert(records, index, into: memtables[index & 7]) }
     let cursor = try MergingCursor(memtables.map { $0.makeCursor() })

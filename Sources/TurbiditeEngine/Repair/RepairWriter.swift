@@ -15,7 +15,7 @@ struct RepairWriter {
   private let store: StoreID
   private let slots: SlotLayout
   private let keyspaces: [UInt32: String]
-  private let pool = ArenaPool()
+  private let pool = ChunkPool()
   private let numbers = Numbers()
   private var memtables: [TreeID: Memtable] = [:]
   private var spilled: [TreeID: [TableMetadata]] = [:]

@@ -192,8 +192,8 @@ struct SalvagedTable {
   fileprivate func open(_ handle: BlockHandle) throws(StoreError) -> Block {
     guard let file else { preconditionFailure("a missing table has no blocks") }
     let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
-    let opened = try openBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
-    return try Block(opened, BlockKey(0, handle.offset), path: path)
+    let checked = try checkBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
+    return try Block(checked, BlockKey(0, handle.offset), path: path)
   }
 
   // MARK: - Survey

@@ -204,6 +204,20 @@ extension Engine {
   }
 }
 
+/// Has memory ready before a memtable or the cache needs it.
+final class SpareChunkJob: BackgroundJob, @unchecked Sendable {
+  private let chunks: ChunkPool
+
+  init(_ chunks: ChunkPool) {
+    self.chunks = chunks
+    super.init(priority: .memory)
+  }
+
+  override func step() throws(StoreError) -> Bool { chunks.refill() }
+
+  override func end(_ failure: StoreError?) { chunks.endRefill() }
+}
+
 /// Makes segments durable that writers have left.
 final class LogSyncJob: BackgroundJob, @unchecked Sendable {
   private let engine: Engine

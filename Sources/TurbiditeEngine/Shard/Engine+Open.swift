@@ -252,10 +252,16 @@ private struct Opener {
     log: LogWriter?, lock: (any File)?, report: RecoveryReport
   ) throws(StoreError) -> EngineParts {
     guard let slots = state.slots else { preconditionFailure("a state without slots") }
-    let budget = MemoryBudget(byteCount: options.memoryBudgetByteCount)
     let jobs = JobQueue(clock: environment.clock, compactionLimit: options.compactionCount)
     let obsolete = ObsoleteFiles()
     let scheduler = environment.scheduler
+    let refill: @Sendable (ChunkPool) -> Void = { chunks in
+      jobs.add(SpareChunkJob(chunks))
+      scheduler.workIsReady()
+    }
+    // A store that is only read has no threads of its own.
+    let budget = MemoryBudget(
+      byteCount: options.memoryBudgetByteCount, whenShort: mode == .readOnly ? nil : refill)
     let tables = TableCache(
       fileSystem: fileSystem, store: store, budget: budget,
       maximumOpenCount: options.maximumOpenTableCount, rarePaths: environment.rarePaths,

@@ -343,7 +343,7 @@ struct EntryInserter {
   }
 
   private func begin(_ tree: Tree, _ engine: Engine) -> LoggedMemtable {
-    let fresh = LoggedMemtable(segment: segment, pool: engine.arenas, budget: engine.budget)
+    let fresh = LoggedMemtable(segment: segment, pool: engine.budget.chunks, budget: engine.budget)
     tree.leadersActive = fresh
     tree.update { version in
       TreeVersion(active: fresh, frozen: version.frozen, above: version)

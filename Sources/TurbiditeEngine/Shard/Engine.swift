@@ -23,7 +23,6 @@ package final class Engine: Sendable {
 
   let budget: MemoryBudget
   let tables: TableCache
-  let arenas = ArenaPool()
   let pins = SnapshotPins()
   let commits = CommitQueue()
   /// The leader's; made anew when a keyspace is dropped.

@@ -34,7 +34,7 @@ package struct EngineEnvironment: Sendable {
 package struct EngineOptions: Sendable {
   package var memoryBudgetByteCount = 256 << 20
   package var memtableByteCount = 16 << 20
-  package var blockByteCount = 4 << 10
+  package var blockByteCount = 8 << 10
   package var tableByteCount = 16 << 20
   package var logByteCount = 128 << 20
   package var logSegmentByteCount = 8 << 20

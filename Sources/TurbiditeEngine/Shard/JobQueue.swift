@@ -8,6 +8,7 @@ import TurbiditeSystem
 /// How urgent a job is; the smaller value first.
 enum JobPriority: Int, Comparable {
   case logSync
+  case memory
   case flush
   case deletion
   case compaction

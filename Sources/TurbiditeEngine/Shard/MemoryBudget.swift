@@ -12,13 +12,17 @@ import TurbiditeSystem
 final class MemoryBudget: Sendable {
   let byteCount: Int
   let cache: BlockCache
+  /// The memory of memtables and of the cache.
+  let chunks: ChunkPool
   private let memtables = Atomic<Int>(0)
   private let active = Atomic<Int>(0)
   private let tables = Atomic<Int>(0)
 
-  init(byteCount: Int) {
+  /// - Parameter whenShort: as for ``ChunkPool``.
+  init(byteCount: Int, whenShort: (@Sendable (ChunkPool) -> Void)?) {
     self.byteCount = byteCount
-    cache = BlockCache(capacityByteCount: byteCount / 2)
+    chunks = ChunkPool(keptByteCount: byteCount - byteCount / 8, whenShort: whenShort)
+    cache = BlockCache(capacityByteCount: byteCount / 2, chunks: chunks)
   }
 
   /// Memtables that take writes may hold this much together; then the largest is flushed.
@@ -42,7 +46,8 @@ final class MemoryBudget: Sendable {
   func chargeActive(_ delta: Int) { active.add(delta, ordering: .relaxed) }
 
   func chargeTables(_ delta: Int) {
-    tables.add(delta, ordering: .relaxed)
+    let held = tables.add(delta, ordering: .relaxed).newValue
+    chunks.keptByteCount = byteCount - byteCount / 8 - held
     rebalance()
   }
 

@@ -19,7 +19,7 @@ final class LoggedMemtable: Sendable {
   private let charged = Atomic<Int>(0)
   private let isActive = Atomic<Bool>(true)
 
-  init(segment: UInt64, pool: ArenaPool, budget: MemoryBudget) {
+  init(segment: UInt64, pool: ChunkPool, budget: MemoryBudget) {
     memtable = Memtable(pool: pool)
     self.budget = budget
     oldestSegment = Atomic(segment)

@@ -14,9 +14,9 @@
 /// Invariants:
 /// 1. `count >= 1`, and the entries ascend strictly in internal key order.
 /// 2. All keys share their first `skip` bytes.
-/// 3. In `memory` lie, back to back: the prefixes of the keys behind `skip` (8 bytes each); records
-///    of 16 bytes (tag, end of the key, end of the value), one more than entries, of which the
-///    first is zero; the values; the keys.
+/// 3. In `memory` lie the prefixes of the keys behind `skip` (8 bytes each), and right behind them
+///    records of 16 bytes (tag, end of the key, end of the value), one more than entries, of which
+///    the first is zero; then the values, and right behind them the keys.
 final class Block: Sendable {
   /// The table's file and the block's offset in it.
   let key: BlockKey
@@ -34,14 +34,14 @@ final class Block: Sendable {
   /// - Parameter source: the memory of the cache that may keep the block.
   /// - Throws: `corrupt` with the file's path and the block's offset.
   init(
-    _ opened: OpenedBlock, _ key: BlockKey, path: String, memory source: BlockMemory? = nil
+    _ checked: CheckedBlock, _ key: BlockKey, path: String, memory source: BlockMemory? = nil
   ) throws(StoreError) {
     do throws(BlockDecoder.Failure) {
-      var decoder = try BlockDecoder(opened.payload, memory: source)
+      var decoder = try BlockDecoder(checked, memory: source)
       try decoder.decode()
       self.key = key
       count = decoder.entryCount
-      rawByteCount = opened.payload.count
+      rawByteCount = checked.rawCount
       skip = decoder.sharedCount
       valuesStart = decoder.valuesStart
       keysStart = decoder.keysStart
@@ -54,7 +54,7 @@ final class Block: Sendable {
         throw .corrupt(Damage(file: path, offset: key.offset, finding: finding))
       }
     }
-    withExtendedLifetime(opened.owner) {}
+    withExtendedLifetime(checked.owner) {}
   }
 
   var offset: UInt64 { key.offset }

@@ -38,10 +38,11 @@ final class BlockCache: Sendable {
   /// Where blocks lie; nil means in `malloc`'s memory: a small cache is not worth the segments.
   let memory: BlockMemory?
 
-  init(capacityByteCount: Int) {
+  /// - Parameter chunks: where a large cache takes its memory from.
+  init(capacityByteCount: Int, chunks: ChunkPool = ChunkPool()) {
     precondition(capacityByteCount >= 0)
     capacity = Atomic(capacityByteCount)
-    memory = capacityByteCount < BlockCache.segmentedByteCount ? nil : BlockMemory()
+    memory = capacityByteCount < BlockCache.segmentedByteCount ? nil : BlockMemory(chunks: chunks)
     parts = (0..<BlockCache.partCount).map { _ in CachePart() }
   }
 
@@ -65,7 +66,7 @@ final class BlockCache: Sendable {
   private func giveBackMemory() {
     guard let memory else { return }
     let target = capacityByteCount
-    guard memory.reservedByteCount > target + max(target / 8, 4 * HugeChunk.byteCount) else {
+    guard memory.reservedByteCount > target + max(target / 8, 4 * ChunkPool.chunkByteCount) else {
       return
     }
     let segments = memory.sparsestSegments(over: target)

@@ -24,9 +24,12 @@ struct BlockDecoder {
   let valuesStart: Int
   let keysStart: Int
 
-  private let payload: ByteView
+  /// The payload up to its values: header, keys, restart points.
+  private let head: ByteView
+  /// Holds the head where that is not in the block as it is stored.
+  private let scratch: OwnedBuffer?
   private let keysEnd: Int
-  private let payloadValuesStart: Int
+  private let valuesByteCount: Int
   private let baseSequence: UInt64
   /// The bytes of keys that are written out.
   private var keyByteCount = 0
@@ -35,38 +38,80 @@ struct BlockDecoder {
 
   private let source: BlockMemory?
 
-  /// Reads the block's header and takes memory for its columns.
-  init(_ payload: ByteView, memory source: BlockMemory?) throws(Failure) {
+  /// The head of most blocks of the default size.
+  private static let usualHeadByteCount = 2 << 10
+  /// The header and the two varints of the first entry that tell its key's length.
+  private static let firstByteCount = TableFormat.blockHeaderByteCount + 20
+
+  /// Takes memory for the block's columns, and undoes the compression in it: the values come to lie
+  /// where they stay, and the head, which the columns take the place of, is moved out of the way.
+  init(_ block: CheckedBlock, memory source: BlockMemory?) throws(Failure) {
     let header = TableFormat.blockHeaderByteCount
-    guard payload.count >= header else {
-      throw .bad("a data block of \(payload.count) bytes has no header")
+    guard block.rawCount >= header else {
+      throw .bad("a data block of \(block.rawCount) bytes has no header")
     }
-    let entries = Int(payload.load(0, as: UInt32.self))
-    let keys = Int(payload.load(4, as: UInt32.self))
-    let base = payload.load(8, as: UInt64.self)
+    var (first, scratch) = try BlockDecoder.start(of: block)
+    let entries = Int(first.load(0, as: UInt32.self))
+    let keys = Int(first.load(4, as: UInt32.self))
+    let base = first.load(8, as: UInt64.self)
     // Each term is below 2^36: nothing overflows.
     let restarts = (entries + TableFormat.restartInterval - 1) / TableFormat.restartInterval
-    let valuesStart = header + keys + restarts * TableFormat.restartByteCount
-    guard entries > 0, entries * 4 <= keys, valuesStart <= payload.count else {
-      throw .bad("a data block of \(payload.count) bytes cannot hold \(entries) entries")
+    let headCount = header + keys + restarts * TableFormat.restartByteCount
+    guard entries > 0, entries * 4 <= keys, headCount <= block.rawCount else {
+      throw .bad("a data block of \(block.rawCount) bytes cannot hold \(entries) entries")
     }
     guard base <= Tag.maximumSequence else { throw .bad("base sequence \(base) is over the limit") }
-    self.payload = payload
     entryCount = entries
     keysEnd = header + keys
-    payloadValuesStart = valuesStart
     baseSequence = base
-    self.valuesStart = 24 * entries + 16
-    keysStart = self.valuesStart + payload.count - valuesStart
+    valuesByteCount = block.rawCount - headCount
+    valuesStart = max(24 * entries + 16, headCount)
+    keysStart = valuesStart + valuesByteCount
     // Keys are most often of one length: the first one's tells the room for all.
     var position = header
-    _ = try BlockDecoder.varint(payload, &position, keysEnd)
-    let first = try BlockDecoder.varint(payload, &position, keysEnd)
-    let room = min(Int(min(first, UInt64(keys))) * entries, 16 * keys)
+    let firstEnd = min(first.count, keysEnd)
+    _ = try BlockDecoder.varint(first, &position, firstEnd)
+    let firstKey = try BlockDecoder.varint(first, &position, firstEnd)
+    let room = min(Int(min(firstKey, UInt64(keys))) * entries, 16 * keys)
     let byteCount = keysStart + min(room, Self.largestKeysByteCount)
     guard let memory = OwnedBuffer(count: byteCount, from: source) else { throw .memory }
     self.memory = memory
     self.source = source
+    switch block.compression {
+    case .none:
+      head = block.stored.slice(0, headCount)
+      memory.store(block.stored.slice(headCount, valuesByteCount), at: valuesStart)
+    case .lz4:
+      let start = valuesStart - headCount
+      guard decompressLZ4(block.stored, into: memory, at: start, count: block.rawCount) else {
+        throw .bad("the block's LZ4 is malformed")
+      }
+      let whole = memory.view.slice(start, headCount)
+      let shared = min(first.count, headCount)
+      guard whole.slice(0, shared).isEqual(to: first.slice(0, shared)) else {
+        throw .bad("the block's LZ4 gives two beginnings")
+      }
+      if scratch.map({ $0.count < headCount }) ?? true { scratch = OwnedBuffer(count: headCount) }
+      guard let scratch else { throw .memory }
+      head = scratch.overwrite(with: whole)
+    }
+    self.scratch = scratch
+  }
+
+  /// The first bytes of a block's payload, and the memory they are in where they are compressed.
+  private static func start(
+    of block: CheckedBlock
+  ) throws(Failure) -> (first: ByteView, scratch: OwnedBuffer?) {
+    let count = min(block.rawCount, firstByteCount)
+    switch block.compression {
+    case .none: return (block.stored.slice(0, count), nil)
+    case .lz4:
+      guard let scratch = OwnedBuffer(count: usualHeadByteCount) else { throw .memory }
+      guard decompressLZ4(firstBytes: count, of: block.stored, into: scratch) else {
+        throw .bad("the block's LZ4 is malformed")
+      }
+      return (scratch.view.slice(0, count), scratch)
+    }
   }
 
   /// Decodes all entries.
@@ -82,43 +127,42 @@ struct BlockDecoder {
       if index & (TableFormat.restartInterval &- 1) == 0 {
         try checkRestart(index / TableFormat.restartInterval, position, valueEnd)
       }
-      let head = try entry(&position)
-      let keyCount = head.shared &+ head.deltaCount
-      guard keyCount <= TableFormat.largestKeyByteCount, head.shared <= previousCount,
-        head.valueCount <= payload.count &- payloadValuesStart &- valueEnd
+      let entry = try entryHead(&position)
+      let keyCount = entry.shared &+ entry.deltaCount
+      guard keyCount <= TableFormat.largestKeyByteCount, entry.shared <= previousCount,
+        entry.valueCount <= valuesByteCount &- valueEnd
       else { throw bad("an entry exceeds its bounds", at: start) }
-      let delta = payload.slice(position, head.deltaCount)
+      let delta = head.slice(position, entry.deltaCount)
       if index > 0 {
         let previous = memory.view.slice(keysStart &+ previousStart, previousCount)
         let isRestart = index & (TableFormat.restartInterval &- 1) == 0
-        guard !isRestart || head.shared == 0 else {
+        guard !isRestart || entry.shared == 0 else {
           throw bad("a restart point has no whole key", at: start)
         }
         guard
-          ascends(from: previous, previousTag, to: delta, head, isRestart: isRestart)
+          ascends(from: previous, previousTag, to: delta, entry, isRestart: isRestart)
         else { throw bad("keys do not ascend", at: start) }
       }
       let keyStart = keyByteCount
-      try appendKey(sharing: head.shared, from: previousStart, delta)
-      valueEnd &+= head.valueCount
+      try appendKey(sharing: entry.shared, from: previousStart, delta)
+      valueEnd &+= entry.valueCount
       let record = 8 &* entryCount &+ 16 &* (index &+ 1)
-      memory.store(head.tag.rawValue, at: record)
+      memory.store(entry.tag.rawValue, at: record)
       memory.store(UInt32(keyByteCount), at: record &+ 8)
       memory.store(UInt32(valueEnd), at: record &+ 12)
-      (previousStart, previousCount, previousTag) = (keyStart, keyCount, head.tag)
-      position &+= head.deltaCount
+      (previousStart, previousCount, previousTag) = (keyStart, keyCount, entry.tag)
+      position &+= entry.deltaCount
       index &+= 1
     }
-    guard position == keysEnd, payloadValuesStart &+ valueEnd == payload.count else {
+    guard position == keysEnd, valueEnd == valuesByteCount else {
       throw bad("the entries do not fill the block", at: position)
     }
-    memory.store(payload.slice(payloadValuesStart, valueEnd), at: valuesStart)
     writePrefixes(lastKey: memory.view.slice(keysStart &+ previousStart, previousCount))
   }
 
   // MARK: - One entry
 
-  private struct Head {
+  private struct EntryHead {
     /// Leading bytes shared with the key before.
     var shared: Int
     /// The key's own bytes.
@@ -129,21 +173,21 @@ struct BlockDecoder {
 
   /// Decodes the head of the entry at `position`, which is then where the key's own bytes begin.
   @inline(__always)
-  private func entry(_ position: inout Int) throws(Failure) -> Head {
+  private func entryHead(_ position: inout Int) throws(Failure) -> EntryHead {
     let start = position
-    let shared = try BlockDecoder.varint(payload, &position, keysEnd)
-    let deltaCount = try BlockDecoder.varint(payload, &position, keysEnd)
-    let meta = try BlockDecoder.varint(payload, &position, keysEnd)
-    let valueCount = try BlockDecoder.varint(payload, &position, keysEnd)
+    let shared = try BlockDecoder.varint(head, &position, keysEnd)
+    let deltaCount = try BlockDecoder.varint(head, &position, keysEnd)
+    let meta = try BlockDecoder.varint(head, &position, keysEnd)
+    let valueCount = try BlockDecoder.varint(head, &position, keysEnd)
     // The sum stays below 2^64: the base is below 2^56, half a varint below 2^63.
     let sequence = baseSequence &+ (meta >> 1)
     guard position <= keysEnd, deltaCount <= UInt64(keysEnd &- position),
       shared <= UInt64(TableFormat.largestKeyByteCount), sequence <= Tag.maximumSequence,
-      valueCount <= UInt64(payload.count)
+      valueCount <= UInt64(valuesByteCount)
     else { throw bad("an entry exceeds its bounds", at: start) }
     let isValue = meta & 1 != 0
     guard isValue || valueCount == 0 else { throw bad("a tombstone has a value", at: start) }
-    return Head(
+    return EntryHead(
       shared: Int(shared), deltaCount: Int(deltaCount),
       tag: Tag(sequence: sequence, kind: isValue ? .value : .deletion), valueCount: Int(valueCount))
   }
@@ -151,13 +195,14 @@ struct BlockDecoder {
   /// The next key must continue the one before upwards, or repeat it with an older tag.
   @inline(__always)
   private func ascends(
-    from previous: ByteView, _ previousTag: Tag, to delta: ByteView, _ head: Head, isRestart: Bool
+    from previous: ByteView, _ previousTag: Tag, to delta: ByteView, _ entry: EntryHead,
+    isRestart: Bool
   ) -> Bool {
-    if isRestart { return compareInternal(previous, previousTag, delta, head.tag) < 0 }
-    if head.shared == previous.count {
-      return delta.count > 0 || head.tag.rawValue < previousTag.rawValue
+    if isRestart { return compareInternal(previous, previousTag, delta, entry.tag) < 0 }
+    if entry.shared == previous.count {
+      return delta.count > 0 || entry.tag.rawValue < previousTag.rawValue
     }
-    return delta.count > 0 && delta[0] > previous[head.shared]
+    return delta.count > 0 && delta[0] > previous[entry.shared]
   }
 
   /// A restart point must be where its entry is.
@@ -165,8 +210,8 @@ struct BlockDecoder {
     _ restart: Int, _ position: Int, _ valueEnd: Int
   ) throws(Failure) {
     let place = keysEnd &+ restart &* TableFormat.restartByteCount
-    let keyOffset = Int(payload.load(place, as: UInt32.self))
-    let valueOffset = Int(payload.load(place &+ 4, as: UInt32.self))
+    let keyOffset = Int(head.load(place, as: UInt32.self))
+    let valueOffset = Int(head.load(place &+ 4, as: UInt32.self))
     guard keyOffset == position &- TableFormat.blockHeaderByteCount, valueOffset == valueEnd else {
       throw bad("a restart point is not where its entry is", at: place)
     }
@@ -191,9 +236,9 @@ struct BlockDecoder {
     let room = min(max(2 * (memory.count - keysStart), byteCount), Self.largestKeysByteCount)
     guard let larger = OwnedBuffer(count: keysStart + room, from: source) else { throw .memory }
     let old = memory
-    // Values come last; prefixes too. What is written are the records and the keys so far.
-    larger.store(old.view.slice(8 * entryCount, 16 * (entryCount + 1)), at: 8 * entryCount)
-    larger.store(old.view.slice(keysStart, keyByteCount), at: keysStart)
+    // The prefixes come last. What is written are the records, the values, and the keys so far.
+    let records = 8 * entryCount
+    larger.store(old.view.slice(records, keysStart + keyByteCount - records), at: records)
     withExtendedLifetime(old) {}
     memory = larger
   }
@@ -227,22 +272,22 @@ struct BlockDecoder {
   /// One byte is the common case; up to eight are taken at once.
   @inline(__always)
   private static func varint(
-    _ payload: ByteView, _ position: inout Int, _ end: Int
+    _ bytes: ByteView, _ position: inout Int, _ end: Int
   ) throws(Failure) -> UInt64 {
     guard position < end else { throw .bad("an entry is truncated at byte \(position)") }
-    let first = payload[position]
+    let first = bytes[position]
     if first < 0x80 {
       position &+= 1
       return UInt64(first)
     }
-    return try longVarint(payload, &position)
+    return try longVarint(bytes, &position)
   }
 
   private static func longVarint(
-    _ payload: ByteView, _ position: inout Int
+    _ bytes: ByteView, _ position: inout Int
   ) throws(Failure) -> UInt64 {
-    if position &+ 8 <= payload.count {
-      let word = payload.load(position, as: UInt64.self)
+    if position &+ 8 <= bytes.count {
+      let word = bytes.load(position, as: UInt64.self)
       let ends = ~word & 0x8080_8080_8080_8080
       if ends != 0 {
         let length = ends.trailingZeroBitCount / 8 &+ 1
@@ -258,7 +303,7 @@ struct BlockDecoder {
         return value & 0x0000_0000_0fff_ffff | (value & 0x0fff_ffff_0000_0000) >> 4
       }
     }
-    var reader = ByteReader(payload.slice(position, payload.count &- position))
+    var reader = ByteReader(bytes.slice(position, bytes.count &- position))
     do throws(DecodingFailure) {
       let value = try reader.varint()
       position &+= reader.offset

@@ -74,20 +74,32 @@ struct BlockOutput {
   }
 }
 
-/// What a block's bytes hold, once they have passed every check.
-struct OpenedBlock {
+/// A block whose checksum is right: what it holds, as it is stored.
+struct CheckedBlock {
   let owner: OwnedBuffer
-  let payload: ByteView
+  let stored: ByteView
+  let compression: Compression
+  /// The bytes it holds before compression.
+  ///
+  /// Bounded by what the table declares, and by what the stored bytes can give at most.
+  let rawCount: Int
 }
 
-/// Checks the bytes at a handle and undoes their compression.
+extension CheckedBlock {
+  /// A block that is not compressed.
+  init(raw owner: OwnedBuffer) {
+    self.init(owner: owner, stored: owner.view, compression: .none, rawCount: owner.count)
+  }
+}
+
+/// Checks the bytes at a handle.
 ///
 /// - Parameter bytes: what was read at the handle's offset; shorter than the handle says only
 ///   where the file ends.
-/// - Parameter largest: the largest raw size to allow; bounds the allocation.
-func openBlock(
+/// - Parameter largest: the largest raw size to allow; bounds what is allocated for the block.
+func checkBlock(
   _ bytes: FileBytes, at handle: BlockHandle, seed: ChecksumSeed, largest: Int, in file: any File
-) throws(StoreError) -> OpenedBlock {
+) throws(StoreError) -> CheckedBlock {
   let view = bytes.view
   guard UInt64(view.count) == handle.byteCount, view.count >= TableFormat.trailerByteCount else {
     throw damage(
@@ -110,46 +122,42 @@ func openBlock(
     throw damage(
       file, handle.offset, "the block declares \(rawCount) raw bytes, the table \(largest)")
   }
-  let storedBytes = view.slice(0, storedCount)
-  switch Compression(rawValue: view[storedCount]) {
-  case .some(.none):
+  guard let compression = Compression(rawValue: view[storedCount]) else {
+    throw damage(
+      file, handle.offset, "the block's compression \(view[storedCount]) is unknown")
+  }
+  switch compression {
+  case .none:
     guard rawCount == storedCount else {
       throw damage(
         file, handle.offset, "the block declares \(rawCount) raw bytes and stores \(storedCount)")
     }
-    return OpenedBlock(owner: bytes.owner, payload: storedBytes)
-  case .some(.lz4):
+  case .lz4:
     guard rawCount <= Compression.largestRawByteCount(storedByteCount: storedCount) else {
       throw damage(
         file, handle.offset,
         "the block declares \(rawCount) raw bytes, more than \(storedCount) bytes of LZ4 can hold")
     }
-    let target = try OwnedBuffer.allocate(rawCount, for: "a block of \(file.path)")
-    guard decompressLZ4(storedBytes, into: target) else {
-      throw damage(file, handle.offset, "the block's LZ4 is malformed")
-    }
-    return OpenedBlock(owner: target, payload: target.view)
-  case nil:
-    throw damage(
-      file, handle.offset, "the block's compression \(view[storedCount]) is unknown")
   }
+  return CheckedBlock(
+    owner: bytes.owner, stored: view.slice(0, storedCount), compression: compression,
+    rawCount: rawCount)
 }
 
 /// Reads the filter, tombstone, index or properties block at `handle`: always stored raw, so that
 /// what is allocated is never more than what the file holds.
 func readMetadataBlock(
   _ file: any File, at handle: BlockHandle, seed: ChecksumSeed
-) throws(StoreError) -> OpenedBlock {
+) throws(StoreError) -> CheckedBlock {
   let limit = TableFormat.largestMetadataByteCount + TableFormat.trailerByteCount
   guard handle.byteCount <= UInt64(limit) else {
     throw damage(file, handle.offset, "a part of \(handle.byteCount) bytes is over the limit")
   }
   let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
-  if bytes.view.count == Int(handle.byteCount),
-    bytes.view[bytes.view.count - TableFormat.trailerByteCount] == Compression.lz4.rawValue
-  {
+  let block = try checkBlock(
+    bytes, at: handle, seed: seed, largest: TableFormat.largestMetadataByteCount, in: file)
+  guard block.compression == .none else {
     throw damage(file, handle.offset, "a part that is never compressed says it is")
   }
-  return try openBlock(
-    bytes, at: handle, seed: seed, largest: TableFormat.largestMetadataByteCount, in: file)
+  return block
 }

@@ -84,8 +84,8 @@ struct TableProbe {
     let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
     let largest =
       properties.map { Int($0.largestBlockByteCount) } ?? TableFormat.largestBlockByteCount
-    let opened = try openBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
-    return try Block(opened, BlockKey(0, handle.offset), path: file.path)
+    let checked = try checkBlock(bytes, at: handle, seed: seed, largest: largest, in: file)
+    return try Block(checked, BlockKey(0, handle.offset), path: file.path)
   }
 
   private mutating func note(

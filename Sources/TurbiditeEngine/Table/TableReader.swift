@@ -127,10 +127,10 @@ final class TableReader: Sendable {
   /// separators around the block; these ascend, so this proves the order from block to block.
   func makeBlock(_ bytes: FileBytes, _ number: Int) throws(StoreError) -> Block {
     let handle = index.handle(number)
-    let opened = try openBlock(
+    let checked = try checkBlock(
       bytes, at: handle, seed: seed, largest: Int(properties.largestBlockByteCount), in: file)
     let block = try Block(
-      opened, BlockKey(identity.fileNumber, handle.offset), path: file.path,
+      checked, BlockKey(identity.fileNumber, handle.offset), path: file.path,
       memory: cache.memory)
     let last = block.count - 1
     if number > 0, index.orderOfSeparator(number - 1, block.key(0), block.tag(0)) >= 0 {
@@ -234,11 +234,11 @@ struct PartReader {
     _ handle: BlockHandle, _ what: String,
     decoder: (ByteView) throws(DecodingFailureOrMemory) -> Part
   ) throws(StoreError) -> Part {
-    let opened = try readMetadataBlock(file, at: handle, seed: seed)
+    let block = try readMetadataBlock(file, at: handle, seed: seed)
     // The bytes must live until the decoder has copied what it keeps.
-    defer { withExtendedLifetime(opened.owner) {} }
+    defer { withExtendedLifetime(block.owner) {} }
     do throws(DecodingFailureOrMemory) {
-      return try decoder(opened.payload)
+      return try decoder(block.stored)
     } catch {
       switch error {
       case .memory: throw .resourceExhausted("no memory for the \(what) of \(file.path)")

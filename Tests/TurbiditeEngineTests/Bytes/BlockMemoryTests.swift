@@ -9,7 +9,7 @@ struct BlockMemoryTests {
   @Test("random slots of every size keep their bytes, and the segments go back to the system")
   func randomSlots() throws {
     var random = SeededGenerator(seed: 1)
-    let memory = BlockMemory()
+    let memory = BlockMemory(chunks: ChunkPool())
     var held: [(buffer: OwnedBuffer, mark: UInt64)] = []
     for step in 0..<60_000 {
       // Phases of growing and of shrinking, so that pages change their size class.
@@ -34,13 +34,13 @@ struct BlockMemoryTests {
     let inUse = held.reduce(0) { $0 + $1.buffer.count }
     #expect(memory.reservedByteCount >= inUse)
     held = []
-    #expect(memory.reservedByteCount <= HugeChunk.byteCount)
+    #expect(memory.reservedByteCount <= ChunkPool.chunkByteCount)
   }
 
   @Test("slots that were used before are used again before memory is taken")
   func reuse() throws {
     var random = SeededGenerator(seed: 2)
-    let memory = BlockMemory()
+    let memory = BlockMemory(chunks: ChunkPool())
     for byteCount in [600, 5000, 16_000, 600, 5000] {
       var held: [OwnedBuffer] = []
       for _ in 0..<2000 {
@@ -48,7 +48,7 @@ struct BlockMemoryTests {
       }
       let reserved = memory.reservedByteCount
       // What a page of 128 KiB has behind its last slot is lost.
-      #expect(reserved <= held.reduce(0) { $0 + $1.count } * 9 / 8 + 2 * HugeChunk.byteCount)
+      #expect(reserved <= held.reduce(0) { $0 + $1.count } * 9 / 8 + 2 * ChunkPool.chunkByteCount)
       for _ in 0..<5 {
         held.shuffle(using: &random)
         held.removeLast(1000)
@@ -63,14 +63,14 @@ struct BlockMemoryTests {
   @Test("the segments that hold least are named, as many as have to go")
   func sparsest() throws {
     var random = SeededGenerator(seed: 3)
-    let memory = BlockMemory()
+    let memory = BlockMemory(chunks: ChunkPool())
     var held: [OwnedBuffer] = []
     for _ in 0..<4000 { held.append(try #require(OwnedBuffer(count: 5000, from: memory))) }
     held.shuffle(using: &random)
     held.removeLast(3000)
     let reserved = memory.reservedByteCount
     let segments = memory.sparsestSegments(over: reserved / 2)
-    #expect(segments.count >= reserved / HugeChunk.byteCount / 2)
+    #expect(segments.count >= reserved / ChunkPool.chunkByteCount / 2)
     func bytes(_ segment: Int?) -> Int {
       held.reduce(0) { $0 + ($1.segment == segment ? $1.count : 0) }
     }
@@ -79,12 +79,12 @@ struct BlockMemoryTests {
       #expect(bytes(segment) >= most)
     }
     held.removeAll { segments.contains($0.segment ?? -1) }
-    #expect(memory.reservedByteCount <= reserved / 2 + HugeChunk.byteCount)
+    #expect(memory.reservedByteCount <= reserved / 2 + ChunkPool.chunkByteCount)
   }
 
   @Test("threads may take and give back at once")
   func threads() async {
-    let memory = BlockMemory()
+    let memory = BlockMemory(chunks: ChunkPool())
     await withTaskGroup(of: Bool.self) { group in
       for task in 0..<4 {
         group.addTask {
@@ -106,7 +106,7 @@ struct BlockMemoryTests {
       }
       for await isRight in group { #expect(isRight) }
     }
-    #expect(memory.reservedByteCount <= HugeChunk.byteCount)
+    #expect(memory.reservedByteCount <= ChunkPool.chunkByteCount)
   }
 }
 

@@ -29,7 +29,7 @@ struct MemtableConcurrencyTests {
     let visible = Atomic<UInt64>(0)
     let failures = Atomic<Int>(0)
 
-    init(order: Order, count: UInt64, pool: ArenaPool) {
+    init(order: Order, count: UInt64, pool: ChunkPool) {
       memtable = Memtable(pool: pool)
       self.order = order
       self.count = count
@@ -133,7 +133,7 @@ struct MemtableConcurrencyTests {
 
   @Test("no announced entry is ever missed, by lookups or by walks", arguments: Order.allCases)
   func concurrent(order: Order) {
-    let pool = ArenaPool()
+    let pool = ChunkPool()
     let run = Run(order: order, count: 20_000, pool: pool)
     // Threads, not tasks: readers must overlap the writer even where tasks share one thread.
     let threads = [
@@ -153,7 +153,7 @@ struct MemtableConcurrencyTests {
   final class Announced: @unchecked Sendable {
     let visible = Atomic<UInt64>(0)
     let failures = Atomic<Int>(0)
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
 
     func write() {
       for sequence in 1...200 as ClosedRange<UInt64> {

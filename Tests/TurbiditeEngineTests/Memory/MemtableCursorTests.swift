@@ -103,7 +103,7 @@ struct MemtableCursorTests {
 
   @Test("a cursor keeps the memory it shows")
   func holds() throws {
-    let pool = ArenaPool()
+    let pool = ChunkPool()
     var cursor: EntryCursor?
     do {
       let memtable = Memtable(pool: pool)

@@ -10,7 +10,7 @@ import Testing
 struct MemtableTests {
   /// Fills a memtable and its model alike.
   static func filled(
-    _ shape: KeyShape, count: Int, seed: UInt64, pool: ArenaPool = ArenaPool()
+    _ shape: KeyShape, count: Int, seed: UInt64, pool: ChunkPool = ChunkPool()
   ) throws -> (memtable: Memtable, model: MemtableModel) {
     var random = SeededGenerator(seed: seed)
     let memtable = Memtable(pool: pool)
@@ -52,7 +52,7 @@ struct MemtableTests {
 
   @Test("a deep tree keeps its invariants and every entry")
   func deep() throws {
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
     var random = SeededGenerator(seed: 77)
     let count: UInt64 = 100_000
     for number in 0..<count {
@@ -81,7 +81,7 @@ struct MemtableTests {
 
   @Test("an empty memtable holds no memory, finds nothing and has no bounds")
   func empty() throws {
-    let pool = ArenaPool()
+    let pool = ChunkPool()
     let memtable = Memtable(pool: pool)
     #expect(memtable.isEmpty)
     #expect(memtable.byteCount == 0)
@@ -101,7 +101,7 @@ struct MemtableTests {
 
   @Test("recycled memory is full of the past, and nothing of it shows")
   func recycles() throws {
-    let pool = ArenaPool()
+    let pool = ChunkPool()
     for seed in 1...4 as ClosedRange<UInt64> {
       let (memtable, model) = try MemtableTests.filled(
         .mixed, count: 1_500, seed: seed, pool: pool)
@@ -111,7 +111,7 @@ struct MemtableTests {
 
   @Test("a key and a value of the largest size, or none, come back whole")
   func extremes() throws {
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
     let key = [UInt8](repeating: 0xff, count: 65_536)
     let value = [UInt8](repeating: 0xab, count: 5 << 20)
     #expect(try memtable.insert(MemtableEntry(key: key, tag: 0x201, value: value)))
@@ -124,7 +124,7 @@ struct MemtableTests {
 
   @Test("range tombstones are seen as soon as they are in, once each")
   func rangeTombstones() throws {
-    let memtable = Memtable(pool: ArenaPool())
+    let memtable = Memtable(pool: ChunkPool())
     func add(_ start: [UInt8], _ end: [UInt8], _ sequence: UInt64) throws {
       try start.withView { start in
         try end.withView { end in

@@ -13,7 +13,7 @@ struct BlockTests {
     let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
     payload.withView { owner.store($0, at: 0) }
     return try Block(
-      OpenedBlock(owner: owner, payload: owner.view), BlockKey(1, 64), path: "t")
+      CheckedBlock(raw: owner), BlockKey(1, 64), path: "t")
   }
 
   /// Decodes a block, looks for some keys, and finds each of its own where it is.
@@ -94,6 +94,83 @@ struct BlockTests {
       }
     }
     #expect(refused > 50)
+  }
+
+  /// The block of a payload as it is read from a file that holds it compressed.
+  static func block(compressed payload: [UInt8], cut: Int = 0) throws -> Block? {
+    let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
+    let count = payload.withView { compressLZ4($0, into: owner) }
+    guard count > 0 else { return nil }
+    return try Block(
+      CheckedBlock(
+        owner: owner, stored: owner.view.slice(0, count - cut), compression: .lz4,
+        rawCount: payload.count),
+      BlockKey(1, 64), path: "t")
+  }
+
+  @Test("a compressed block is the block that was compressed", arguments: 0..<20)
+  func compressed(seed: UInt64) throws {
+    var random = TableTestRandom(seed)
+    // Heads from a few bytes to more than the columns take, and keys that grow after the first.
+    let common = random.bytes(random.below(3) * random.below(200))
+    let entries = (0..<(1 + random.below(90))).map { number in
+      ModelEntry(
+        key: common + [UInt8(number / 9), UInt8(number)]
+          + random.bytes(random.below(1 + number * random.below(3))),
+        tag: Tag(sequence: UInt64(1 + random.below(1000)), kind: .value),
+        value: [UInt8](repeating: UInt8(number), count: random.below(200)))
+    }
+    let payload = Self.payload(entries)
+    let plain = try Self.block(payload)
+    guard let block = try Self.block(compressed: payload) else { return }
+    try #require(block.count == plain.count)
+    #expect(block.rawByteCount == plain.rawByteCount)
+    for index in 0..<plain.count {
+      #expect(block.key(index).bytes() == plain.key(index).bytes())
+      #expect(block.value(index).bytes() == plain.value(index).bytes())
+      #expect(block.tag(index) == plain.tag(index))
+      #expect(block.firstIndex(from: plain.key(index), plain.tag(index)) == index)
+    }
+    for cut in [1, 2, 9] {
+      do {
+        _ = try Self.block(compressed: payload, cut: cut)
+        Issue.record("a block without its last \(cut) bytes was read")
+      } catch { #expect(Self.isCorrupt(error)) }
+    }
+  }
+
+  @Test("changed bytes in a compressed block give an error or other entries, and nothing worse")
+  func compressedMutations() throws {
+    var random = TableTestRandom(3)
+    let entries = (0..<60).map { number in
+      ModelEntry(
+        key: [1, UInt8(number)], tag: Tag(sequence: 7, kind: .value),
+        value: [UInt8](repeating: 9, count: 30))
+    }
+    let payload = Self.payload(entries)
+    let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
+    let count = payload.withView { compressLZ4($0, into: owner) }
+    let stored = owner.view.slice(0, count).bytes()
+    var refused = 0
+    for _ in 0..<3_000 {
+      var changed = stored
+      for _ in 0..<(1 + random.below(3)) {
+        changed[random.below(changed.count)] = UInt8(random.below(256))
+      }
+      let copy = try OwnedBuffer.allocate(changed.count, for: "a test")
+      changed.withView { copy.store($0, at: 0) }
+      do {
+        let block = try Block(
+          CheckedBlock(
+            owner: copy, stored: copy.view, compression: .lz4, rawCount: payload.count),
+          BlockKey(1, 64), path: "t")
+        for index in 0..<block.count { _ = block.find(block.key(index), at: 9) }
+      } catch {
+        #expect(Self.isCorrupt(error))
+        refused += 1
+      }
+    }
+    #expect(refused > 1_000)
   }
 
   @Test("random bytes give an error and nothing worse")
@@ -190,9 +267,10 @@ struct BlockTests {
       do throws(StoreError) {
         let owner = try OwnedBuffer.allocate(bytes.count, for: "a test")
         bytes.withView { owner.store($0, at: 0) }
-        _ = try openBlock(
+        let block = try checkBlock(
           FileBytes(owner: owner, view: owner.view), at: handle, seed: seed, largest: largest,
           in: file)
+        if block.compression == .lz4 { _ = try Block(block, BlockKey(1, 64), path: "t") }
         return nil
       } catch { return error }
     }
@@ -206,7 +284,7 @@ struct BlockTests {
         .contains("LZ4 can hold"))
     #expect(
       finding(open(raw: 200, compression: 1, stored: stored, largest: 1 << 30))
-        .contains("malformed"))
+        .contains("t at offset 64"))
     #expect(
       finding(open(raw: 200, compression: 2, stored: stored, largest: 1 << 30))
         .contains("unknown"))
