@@ -52,9 +52,9 @@ final class MemoryBudget: Sendable {
   }
 
   private func rebalance() {
-    // An eighth stays free for what is not counted: the allocator's overhead on each block, and the
-    // buffers of flushes, compactions and scans.
-    let used = memtableByteCount + tables.load(ordering: .relaxed) + byteCount / 8
+    // An eighth stays free for what is not counted, the buffers of flushes, compactions and scans;
+    // and half of one for the parts of chunks that are not in use, so that the pool can keep all.
+    let used = memtableByteCount + tables.load(ordering: .relaxed) + byteCount * 3 / 16
     let rest = max(byteCount / 16, byteCount - used)
     // A change below 1/64 of the budget is not worth the cache's lock.
     if abs(rest - cache.capacityByteCount) > byteCount / 64 { cache.capacityByteCount = rest }
