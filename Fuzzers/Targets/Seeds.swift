@@ -259,7 +259,7 @@ private enum Seeds {
       edit.logFloor = 1
       edit.logFloorPosition = 0
       edit.nextKeyspaceID = 1
-      edit.createdKeyspaces = [.init(id: 0, name: "")]
+      edit.createdKeyspaces = [.init(id: 0, description: .default)]
       change(&edit)
       let payload = edit.encoded()
       var manifest = [UInt8](repeating: 0, count: 72)

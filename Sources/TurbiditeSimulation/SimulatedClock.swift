@@ -26,8 +26,8 @@ public final class SimulatedClock: TimeSource {
 
   package func monotonicNanoseconds() -> UInt64 { times.withLock { $0.monotonic } }
 
-  package func wallSeconds() -> UInt64 {
-    times.withLock { $0.wallSeconds &+ ($0.monotonic - $0.wallOrigin) / 1_000_000_000 }
+  package func wallMicroseconds() -> UInt64 {
+    times.withLock { $0.wallSeconds &* 1_000_000 &+ ($0.monotonic - $0.wallOrigin) / 1000 }
   }
 
   package func sleep(nanoseconds: UInt64) { advance(by: nanoseconds) }

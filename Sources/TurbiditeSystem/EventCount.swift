@@ -6,16 +6,18 @@
 import Synchronization
 
 /// A number that only grows, and sleepers that wait for it to grow.
-final class EventCount: Sendable {
+package final class EventCount: Sendable {
   private let monitor = Monitor()
   /// Grows under the monitor's lock only.
   private let count = Atomic<UInt64>(0)
 
+  package init() {}
+
   /// To be read before the state that the event is about.
-  var generation: UInt64 { count.load(ordering: .acquiring) }
+  package var generation: UInt64 { count.load(ordering: .acquiring) }
 
   /// Says that the state has changed; to be called after the change.
-  func notify() {
+  package func notify() {
     monitor.withLock {
       count.wrappingAdd(1, ordering: .releasing)
       monitor.wakeAll()
@@ -23,7 +25,7 @@ final class EventCount: Sendable {
   }
 
   /// Sleeps until there was an event after `seen`, or until the monotonic time `deadline`.
-  func wait(after seen: UInt64, until deadline: UInt64?) {
+  package func wait(after seen: UInt64, until deadline: UInt64?) {
     monitor.withLock {
       while count.load(ordering: .acquiring) == seen {
         if let deadline {

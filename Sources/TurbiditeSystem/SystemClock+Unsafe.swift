@@ -12,7 +12,7 @@ package final class SystemClock: TimeSource {
 
   package func monotonicNanoseconds() -> UInt64 { Self.now(CLOCK_MONOTONIC) }
 
-  package func wallSeconds() -> UInt64 { Self.now(CLOCK_REALTIME) / 1_000_000_000 }
+  package func wallMicroseconds() -> UInt64 { Self.now(CLOCK_REALTIME) / 1000 }
 
   package func sleep(nanoseconds: UInt64) {
     // The moment of waking is fixed first, so that an interrupted sleep is not prolonged.

@@ -79,14 +79,22 @@ struct ModelRun {
   private var model: [[Bytes: Bytes]] = [[:], [:]]
   private var snapshots: [HeldSnapshot] = []
   private var keyCount: UInt64
+  /// Of the keyspace that is not the default one.
+  private let partitioning: Partitioning
 
   init(seed: UInt64, options: Store.Options) throws {
     machine = SimulatedMachine(seed: seed)
     self.options = options
     random = SeededRandom(seed: seed &* 0x9e37_79b9_7f4a_7c15)
     keyCount = 50 + random.next() % 3000
+    let delimiters = Array("/0l".utf8)
+    switch random.next() % 4 {
+    case 0: partitioning = .wholeKey
+    case 1: partitioning = .firstBytes(Int(1 + random.next() % 10))
+    default: partitioning = .upTo(delimiter: delimiters[Int(random.next() % 3)])
+    }
     store = try machine.open(options)
-    _ = try store.blocking.createKeyspace("other")
+    _ = try store.blocking.createKeyspace("other", partitioning: partitioning)
   }
 
   private func draw(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
@@ -258,7 +266,7 @@ struct ModelRun {
     snapshots.removeAll { $0.keyspace == 1 }
     try store.blocking.dropKeyspace("other")
     model[1] = [:]
-    _ = try store.blocking.createKeyspace("other")
+    _ = try store.blocking.createKeyspace("other", partitioning: partitioning)
   }
 
   private mutating func reopen(killed: Bool) throws {

@@ -44,7 +44,7 @@ extension Store {
           keyspace: keyspace.state?.id ?? 0, from: range.from?.array ?? [], to: range.to?.array))
     }
 
-    private mutating func note(_ error: StoreError?) {
+    mutating func note(_ error: StoreError?) {
       if failure == nil { failure = error }
     }
   }

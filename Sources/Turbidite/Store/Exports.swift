@@ -4,6 +4,7 @@
 
 @_exported public import enum TurbiditeEngine.CommitOutcome
 @_exported public import struct TurbiditeEngine.Damage
+@_exported public import enum TurbiditeEngine.Partitioning
 @_exported public import enum TurbiditeEngine.RetryAdvice
 @_exported public import enum TurbiditeEngine.StoreError
 @_exported public import enum TurbiditeEngine.StoreState

@@ -16,4 +16,7 @@ public struct Keyspace: Sendable {
 
   /// The keyspace's name; empty for the default one.
   public var name: String { state?.name ?? "" }
+
+  /// Which part of a key chooses its shard.
+  public var partitioning: Partitioning { state?.partitioning ?? .wholeKey }
 }

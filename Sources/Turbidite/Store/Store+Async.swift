@@ -73,9 +73,12 @@ extension Store {
   /// The task is suspended, not blocked: any number of commits share one write and one sync. A task
   /// that is cancelled before the commit is handed over throws ``StoreError/cancelled``; afterwards
   /// the commit goes through.
+  ///
+  /// - Returns: where the batch's events lie, in the order in which they were appended to it.
+  @discardableResult
   public func commit(
     _ batch: consuming Batch, durability: Durability = .buffered
-  ) async throws(StoreError) {
+  ) async throws(StoreError) -> [EventPosition] {
     if let failure = batch.failure { throw failure }
     if Task.isCancelled { throw .cancelled }
     let encoded = batch.encoded
@@ -83,6 +86,7 @@ extension Store {
       engine.commit(encoded, synced: durability == .synced) { continuation.resume(returning: $0) }
     }
     if let failure { throw failure }
+    return encoded.eventPositions
   }
 
   /// A consistent view of the whole store as it is now.
@@ -109,8 +113,16 @@ extension Store {
   }
 
   /// Creates the keyspace named `name`, durably; an existing one is returned as it is.
-  public func createKeyspace(_ name: String) async throws(StoreError) -> Keyspace {
-    try await run { blocking throws(StoreError) in try blocking.createKeyspace(name) }
+  ///
+  /// - Parameter partitioning: which part of a key chooses its shard; nil means the whole key, or
+  ///   what an existing keyspace has.
+  /// - Throws: `invalidArgument`, among others, when the keyspace is there with another one.
+  public func createKeyspace(
+    _ name: String, partitioning: Partitioning? = nil
+  ) async throws(StoreError) -> Keyspace {
+    try await run { blocking throws(StoreError) in
+      try blocking.createKeyspace(name, partitioning: partitioning)
+    }
   }
 
   /// Drops the keyspace named `name` with all it holds, durably.

@@ -160,11 +160,15 @@ extension Store {
     }
 
     /// Commits a batch; it is visible and durable at the level asked for when this returns.
+    ///
+    /// - Returns: where the batch's events lie, in the order in which they were appended to it.
+    @discardableResult
     public func commit(
       _ batch: consuming Batch, durability: Durability = .buffered
-    ) throws(StoreError) {
+    ) throws(StoreError) -> [EventPosition] {
       if let failure = batch.failure { throw failure }
       try engine.commit(batch.encoded, synced: durability == .synced)
+      return batch.encoded.eventPositions
     }
 
     // MARK: - Keyspaces
@@ -172,19 +176,28 @@ extension Store {
     /// The keyspace named `name`.
     public func keyspace(_ name: String) throws(StoreError) -> Keyspace {
       if name.isEmpty { return .default }
-      guard let state = engine.keyspace(named: name) else {
+      guard let state = engine.keyspace(named: name), state.partitionCount == nil else {
         throw .notFound("keyspace \(name)")
       }
       return Keyspace(state: state)
     }
 
     /// Creates the keyspace named `name`, durably; an existing one is returned as it is.
-    public func createKeyspace(_ name: String) throws(StoreError) -> Keyspace {
-      Keyspace(state: try engine.createKeyspace(name))
+    ///
+    /// - Parameter partitioning: which part of a key chooses its shard; nil means the whole key, or
+    ///   what an existing keyspace has.
+    /// - Throws: `invalidArgument`, among others, when the keyspace is there with another one.
+    public func createKeyspace(
+      _ name: String, partitioning: Partitioning? = nil
+    ) throws(StoreError) -> Keyspace {
+      Keyspace(state: try engine.createKeyspace(name, partitioning))
     }
 
     /// Drops the keyspace named `name` with all it holds, durably.
     public func dropKeyspace(_ name: String) throws(StoreError) {
+      if engine.keyspace(named: name)?.partitionCount != nil {
+        throw .notFound("keyspace \(name)")
+      }
       try engine.dropKeyspace(name)
     }
 

@@ -18,6 +18,8 @@ enum Limits {
   static let batchEntryCount = batchByteCount / 3
   /// Shards of a store: one a slot at most.
   static let shardCount = 4096
+  /// Partitions of a stream.
+  static let partitionCount = 1 << 16
   /// Keyspaces alive at once.
   static let keyspaceCount = 1 << 20
   /// Bytes of a keyspace's name.

@@ -26,6 +26,8 @@ package struct EncodedBatch: Sendable {
   package private(set) var entryCount = 0
   /// Some entry gives a key a value: the batch does not only delete.
   private(set) var holdsValues = false
+  /// Events that get their offsets when the batch is committed; nil when there are none.
+  package private(set) var appends: BatchAppends?
 
   package init() {}
 
@@ -38,6 +40,28 @@ package struct EncodedBatch: Sendable {
     }
     entryCount += 1
     if kind == .value { holdsValues = true }
+  }
+
+  /// Appends an event to a partition of a stream.
+  mutating func append(_ event: EventContent, stream: UInt32, partition: UInt32) {
+    let appends = appends ?? BatchAppends()
+    self.appends = appends
+    var value: [UInt8] = []
+    event.encode(into: &value)
+    StreamKey.bytes(partition: partition, offset: 0).withView { key in
+      value.withView { append(.value, keyspace: stream, key, $0) }
+    }
+    let lengthByteCount = varintByteCount(UInt64(value.count))
+    let offsetByteCount = StreamKey.byteCount - StreamKey.offsetPlace
+    let position = bytes.count - value.count - lengthByteCount - offsetByteCount
+    appends.add(.init(stream: stream, partition: partition, position: position))
+  }
+
+  /// Writes the offset of an event into its key, which ends eight bytes behind `position`.
+  mutating func setOffset(_ offset: UInt64, at position: Int) {
+    for place in 0..<8 {
+      bytes[position + place] = UInt8(truncatingIfNeeded: offset >> UInt64(56 - 8 * place))
+    }
   }
 
   /// Appends an entry that keeps the sequence number it has: for a frame of kind `carried`.

@@ -29,7 +29,7 @@ struct ManifestState: Hashable, Sendable {
   var syncedPosition: UInt64 = 0
   var nextKeyspaceID: UInt32 = 0
   var slots: SlotLayout?
-  var keyspaces: [UInt32: String] = [:]
+  var keyspaces: [UInt32: KeyspaceDescription] = [:]
   var trees: [TreeID: TreeTables] = [:]
   var tableCount = 0
 
@@ -52,7 +52,8 @@ struct ManifestState: Hashable, Sendable {
     edit.syncedPosition = syncedPosition
     edit.nextKeyspaceID = nextKeyspaceID
     edit.slots = slots
-    edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }.map { .init(id: $0, name: $1) }
+    edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }
+      .map { .init(id: $0, description: $1) }
     forEachTable { tree, level, table in
       edit.addedTables.append(.init(tree: tree, level: level, table: table))
     }
@@ -114,9 +115,9 @@ struct ManifestState: Hashable, Sendable {
     for keyspace in edit.createdKeyspaces {
       try require(
         keyspace.id < nextKeyspaceID && keyspaces[keyspace.id] == nil
-          && !keyspaces.values.contains(keyspace.name),
+          && !keyspaces.values.contains { $0.name == keyspace.description.name },
         "keyspace \(keyspace.id) is created twice")
-      keyspaces[keyspace.id] = keyspace.name
+      keyspaces[keyspace.id] = keyspace.description
     }
     for id in edit.droppedKeyspaces {
       try require(keyspaces.removeValue(forKey: id) != nil, "keyspace \(id) is dropped unmade")

@@ -19,6 +19,15 @@ struct TableMetadata: Hashable, Sendable {
   var summary: TableSummary
 }
 
+/// What the manifest knows of a keyspace, apart from its tables.
+struct KeyspaceDescription: Hashable, Sendable {
+  var name: String
+  var kind = KeyspaceKind.plain
+
+  /// The keyspace that every store has.
+  static let `default` = KeyspaceDescription(name: "")
+}
+
 /// Which shard holds each slot of the ring.
 struct SlotLayout: Hashable, Sendable {
   /// The function that maps a key's partition part to a slot; 1 is the top 12 bits of XXH3-64.
@@ -26,6 +35,11 @@ struct SlotLayout: Hashable, Sendable {
   var shardCount: UInt32
   /// The shard of each slot.
   var shards: [UInt16]
+
+  /// The shard that holds `key`.
+  func shard(of key: ByteView, _ partitioning: Partitioning) -> UInt32 {
+    UInt32(shards[Int(partitioning.part(of: key).hash() >> 52)])
+  }
 }
 
 /// One change of the manifest's state; a whole state is the edit that makes it from nothing.
@@ -44,7 +58,7 @@ struct VersionEdit: Hashable, Sendable {
 
   struct Keyspace: Hashable, Sendable {
     var id: UInt32
-    var name: String
+    var description: KeyspaceDescription
   }
 
   /// No file number from here on was given out when the edit was made.
@@ -108,10 +122,7 @@ extension VersionEdit {
     }
     if let slots { field(FieldTag.slots) { slots.encode(into: &$0) } }
     for keyspace in createdKeyspaces {
-      field(FieldTag.createdKeyspace) {
-        $0.append(varint: UInt64(keyspace.id))
-        $0.append(lengthPrefixed: Array(keyspace.name.utf8))
-      }
+      field(FieldTag.createdKeyspace) { keyspace.encode(into: &$0) }
     }
     for id in droppedKeyspaces {
       field(FieldTag.droppedKeyspace) { $0.append(varint: UInt64(id)) }
@@ -204,6 +215,12 @@ extension ByteReader {
 }
 
 extension VersionEdit.Keyspace {
+  fileprivate func encode(into bytes: inout [UInt8]) {
+    bytes.append(varint: UInt64(id))
+    bytes.append(lengthPrefixed: Array(description.name.utf8))
+    description.kind.append(to: &bytes)
+  }
+
   fileprivate init(decoding field: inout ByteReader) throws(DecodingFailure) {
     id = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
     let start = field.offset
@@ -211,7 +228,9 @@ extension VersionEdit.Keyspace {
     guard bytes.count <= Limits.keyspaceNameByteCount,
       let text = String(validating: bytes.bytes(), as: UTF8.self)
     else { throw .invalid("a keyspace's name", at: start) }
-    name = text
+    description = KeyspaceDescription(name: text)
+    if field.isAtEnd { return }
+    description.kind = try KeyspaceKind.decode(&field)
   }
 }
 

@@ -14,7 +14,7 @@ struct RepairWriter {
   private let fileSystem: any FileSystem
   private let store: StoreID
   private let slots: SlotLayout
-  private let keyspaces: [UInt32: String]
+  private let keyspaces: [UInt32: KeyspaceDescription]
   private let pool = ChunkPool()
   private let numbers = Numbers()
   private var memtables: [TreeID: Memtable] = [:]
@@ -40,7 +40,8 @@ struct RepairWriter {
   }
 
   init(
-    _ fileSystem: any FileSystem, store: StoreID, slots: SlotLayout, keyspaces: [UInt32: String]
+    _ fileSystem: any FileSystem, store: StoreID, slots: SlotLayout,
+    keyspaces: [UInt32: KeyspaceDescription]
   ) {
     self.fileSystem = fileSystem
     self.store = store
@@ -121,7 +122,9 @@ struct RepairWriter {
     _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter,
     progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
-    assert(keyspaces[tree.keyspace] != nil)
+    guard let partitioning = keyspaces[tree.keyspace]?.kind.partitioning else {
+      preconditionFailure("a tree of no keyspace")
+    }
     var filter = filter
     var sink = makeSink(tree, tableByteCount: Self.tableByteCount)
     var pending: UInt64 = 0
@@ -130,8 +133,8 @@ struct RepairWriter {
       note(cursor.tag.sequence)
       pending += UInt64(cursor.key.count + cursor.value.count)
       if filter.judge(cursor.key, cursor.tag) == .keep {
-        let slot = slots.shards[Int(cursor.key.hash() >> 52)]
-        guard UInt32(slot) == tree.shard else {
+        let slot = slots.shard(of: cursor.key, partitioning)
+        guard slot == tree.shard else {
           throw .configuration(
             "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
               + " knew the layout is lost, and it was not the usual one")
@@ -160,7 +163,8 @@ struct RepairWriter {
   mutating func finish() throws(StoreError) {
     assert(spilled.isEmpty)
     edit.slots = slots
-    edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }.map { .init(id: $0, name: $1) }
+    edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }
+      .map { .init(id: $0, description: $1) }
     edit.nextKeyspaceID = (keyspaces.keys.max() ?? 0) + 1
     edit.lastSequence = largestSequence
     let number = numbers.take()
@@ -179,9 +183,11 @@ struct RepairWriter {
 
   private func makeSink(_ tree: TreeID, tableByteCount: UInt64) -> TableSink {
     let numbers = numbers
+    var options = TableOptions()
+    options.keyspaceKind = keyspaces[tree.keyspace]?.kind ?? .plain
     return TableSink(
       TableSinkContext(
-        fileSystem: fileSystem, store: store, tree: tree, options: TableOptions(),
+        fileSystem: fileSystem, store: store, tree: tree, options: options,
         tableByteCount: tableByteCount, nextNumber: { numbers.take() }, rarePaths: .never, gone: nil
       ),
       tombstones: .none)

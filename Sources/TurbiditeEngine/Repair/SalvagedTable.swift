@@ -34,6 +34,8 @@ struct SalvagedTable {
   private(set) var tombstones = RangeTombstones.none
   /// What the table says of others, if that can be read.
   private(set) var replacement: TableReplacement?
+  /// What the table says of its keyspace; nil where it cannot be read.
+  private(set) var keyspaceKind: KeyspaceKind?
   private(set) var entryCount: UInt64 = 0
   /// Entries that are lost; nil when the count is lost as well.
   private(set) var lostEntryCount: UInt64?
@@ -97,6 +99,7 @@ struct SalvagedTable {
     largest =
       probe.properties.map { Int($0.largestBlockByteCount) } ?? TableFormat.largestBlockByteCount
     replacement = probe.properties?.replacement
+    keyspaceKind = probe.properties?.keyspaceKind
     var ranges = probe.tombstones
     if let index = probe.index {
       try survey(file, index, &seen, progress)
@@ -104,6 +107,7 @@ struct SalvagedTable {
       let parts = try surveyWithoutIndex(file, known?.byteCount, &seen, progress)
       ranges = ranges ?? parts.tombstones
       replacement = replacement ?? parts.properties?.replacement
+      keyspaceKind = keyspaceKind ?? parts.properties?.keyspaceKind
       known =
         known ?? parts.properties.map { TableSummary($0, byteCount: 0, footerChecksum: 0) }
     }
@@ -285,7 +289,7 @@ struct SalvagedTable {
         // It is another part.
       }
     }
-    for features in [0, TableFormat.replacementFeature] where parts.properties == nil {
+    for features in 0...TableFormat.optionalFeatures where parts.properties == nil {
       do throws(DecodingFailure) {
         parts.properties = try TableProperties.decode(payload, optionalFeatures: features)
       } catch {
@@ -377,6 +381,15 @@ private final class SalvageCursor: EntryCursor {
       }
       self.block = nil
       blockIndex += 1
+    }
+  }
+}
+
+extension [UInt32: KeyspaceDescription] {
+  /// Takes over what tables say of their keyspaces.
+  mutating func noteKinds(_ tables: some Sequence<SalvagedTable>) {
+    for table in tables {
+      if let kind = table.keyspaceKind { self[table.tree.keyspace]?.kind = kind }
     }
   }
 }

@@ -44,7 +44,7 @@ package struct StoreRepair {
     var isTorn = false
     var slots: SlotLayout?
     /// By the newest manifest that can be read; without one of the tables and the log as well.
-    var keyspaces: [UInt32: String] = [0: ""]
+    var keyspaces: [UInt32: KeyspaceDescription] = [0: .default]
     /// No keyspace from this number on was made before that manifest; nil when none can be read.
     var nextKeyspaceID: UInt32?
     /// The tables of each tree, newest layer first.
@@ -107,9 +107,9 @@ package struct StoreRepair {
     report.files += log.files
     if let first = log.completeFrom { mendByLog(from: first) }
     report.shardCount = Int(survey.slots?.shardCount ?? 0)
-    report.keyspaceNames = survey.keyspaces.values.sorted()
+    report.keyspaceNames = survey.keyspaces.values.map(\.name).sorted()
     if survey.state == nil {
-      report.uncertainKeyspaceNames = survey.keyspaces.filter { $0.key > 0 }.values.sorted()
+      report.uncertainKeyspaceNames = report.keyspaceNames.filter { !$0.isEmpty }
     }
   }
 
@@ -416,13 +416,14 @@ package struct StoreRepair {
   /// Gives keyspaces a name that are known by their number alone.
   private mutating func noteKeyspaces(_ found: Set<UInt32>) {
     for id in found where id < .max && survey.keyspaces[id] == nil && !survey.isDropped(id) {
-      survey.keyspaces[id] = "keyspace-\(id)"
+      survey.keyspaces[id] = KeyspaceDescription(name: "keyspace-\(id)")
     }
   }
 
   /// Leaves out the tables that groups of others replace, as far as these are intact.
   private mutating func leaveOutReplaced(_ files: [TableFile]) {
     let tables = survey.tables.values.joined()
+    survey.keyspaces.noteKinds(tables)
     for table in tables { survey.replacements.note(table.replacement, of: table.fileNumber) }
     var verdicts = survey.replacements.verdicts(
       intact: Set(tables.filter { $0.losses.isEmpty }.map(\.fileNumber)),
@@ -539,7 +540,7 @@ package struct StoreRepair {
       progress: { count throws(StoreError) in try advance(count) },
       { entry, sequence throws(StoreError) in
         // Otherwise it was dropped.
-        guard keyspaces[entry.keyspace] != nil else { return }
+        guard let keyspace = keyspaces[entry.keyspace] else { return }
         func isWanted(_ tree: TreeID) -> Bool {
           // What was flushed is in tables, and a copy is needed only where these are damaged.
           damaged.contains(tree) || sequence > state?.trees[tree]?.flushedSequence ?? 0
@@ -551,7 +552,7 @@ package struct StoreRepair {
           }
           return
         }
-        let shard = UInt32(slots.shards[Int(entry.key.hash() >> 52)])
+        let shard = slots.shard(of: entry.key, keyspace.kind.partitioning)
         let tree = TreeID(keyspace: entry.keyspace, shard: shard)
         if isWanted(tree) { try writer.insert(entry, sequence, into: tree) }
       })

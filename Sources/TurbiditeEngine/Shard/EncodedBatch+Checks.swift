@@ -42,6 +42,28 @@ extension EncodedBatch {
     return nil
   }
 
+  /// Appends an event to a partition of a stream.
+  package mutating func append(
+    _ event: EventContent, stream: KeyspaceState, partition: UInt32
+  ) -> StoreError? {
+    guard let count = stream.partitionCount, partition < count else {
+      return .invalidArgument(
+        "stream \(stream.name) has no partition \(partition)")
+    }
+    guard event.headers.count <= EventContent.headerLimit else {
+      return .invalidArgument("an event has at most \(EventContent.headerLimit) headers")
+    }
+    let byteCount = event.headers.reduce(event.value.count + (event.key?.count ?? 0)) {
+      $0 + $1.name.count + $1.value.count + 20
+    }
+    guard byteCount <= Limits.valueByteCount - 64 else {
+      return .invalidArgument(
+        "an event of \(byteCount) bytes exceeds the limit of \(Limits.valueByteCount - 64)")
+    }
+    append(event, stream: stream.id, partition: partition)
+    return nil
+  }
+
   private static func refusal(ofKey byteCount: Int, empty: Bool) -> StoreError? {
     if byteCount == 0 && !empty { return .invalidArgument("a key has at least one byte") }
     guard byteCount <= Limits.keyByteCount else {

@@ -14,11 +14,14 @@ extension Engine {
 
   func sinkContext(for tree: TreeID, tableByteCount: UInt64) -> TableSinkContext {
     let manifest = manifest
+    let keyspace = keyspaces.withLock { $0[tree.keyspace] }
     return TableSinkContext(
       fileSystem: environment.fileSystem, store: store, tree: tree,
       options: TableOptions(
         blockByteCount: options.blockByteCount, compresses: options.compresses,
-        filterBitsPerKey: options.filterBitsPerKey),
+        filterBitsPerKey: options.filterBitsPerKey,
+        // Of a keyspace that is dropped meanwhile no table is kept.
+        keyspaceKind: keyspace?.kind ?? .plain),
       tableByteCount: tableByteCount,
       nextNumber: { manifest.nextNumber() }, rarePaths: environment.rarePaths, gone: tables.gone)
   }

@@ -94,7 +94,7 @@ private struct Opener {
     var edit = VersionEdit()
     edit.nextFileNumber = 2
     edit.nextKeyspaceID = 1
-    edit.createdKeyspaces = [.init(id: 0, name: "")]
+    edit.createdKeyspaces = [.init(id: 0, description: .default)]
     edit.slots = SlotLayout(
       hashFunction: 1, shardCount: UInt32(layout.shardCount), shards: layout.shards)
     do throws(DecodingFailure) { try state.apply(edit) } catch {
@@ -271,7 +271,7 @@ private struct Opener {
         scheduler.workIsReady()
       })
     var keyspaces: [UInt32: KeyspaceState] = [:]
-    for (id, name) in state.keyspaces {
+    for (id, description) in state.keyspaces {
       var trees: [Tree] = []
       for shard in 0..<slots.shardCount {
         let tree = TreeID(keyspace: id, shard: shard)
@@ -283,7 +283,8 @@ private struct Opener {
         }
         trees.append(Tree(id: tree, levels: levels))
       }
-      keyspaces[id] = KeyspaceState(id: id, name: name, trees: trees)
+      keyspaces[id] = KeyspaceState(
+        id: id, description, trees: trees, clock: environment.clock)
     }
     return EngineParts(
       store: store, layout: slots, budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,
@@ -516,7 +517,7 @@ extension EntryInserter {
       }
       return true
     }
-    let tree = keyspace.trees[engine.shard(of: entry.key.hash())]
+    let tree = keyspace.trees[engine.shard(of: entry.key, in: keyspace)]
     guard !isFlushed(tree) else { return false }
     return try insert(entry, sequence, into: tree, engine)
   }

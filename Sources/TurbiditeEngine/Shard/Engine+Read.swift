@@ -38,7 +38,7 @@ extension Engine {
       let hash = key.hash()
       var pin = BlockPin()
       // First the version, then the present: every commit up to it is in this version.
-      let version = keyspace.trees[shard(of: hash)].version
+      let version = keyspace.trees[shard(of: key, hash: hash, in: keyspace)].version
       let access: BlockAccess = mode == .cachedOnly ? .cachedOnly : .point
       let found = try version.find(
         key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
@@ -61,6 +61,17 @@ extension Engine {
 
   package func unpinSnapshot(_ sequence: UInt64) { pins.unpin(sequence) }
 
+  /// The trees that may hold keys of a range: one, where the range lies within a partition part.
+  private func trees(
+    of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?
+  ) -> ArraySlice<Tree> {
+    guard shardCount > 1, let part = keyspace.partitioning.sharedPart(from: from, to: to) else {
+      return keyspace.trees[...]
+    }
+    let shard = Int(slots[Int(part.withView { $0.hash() } >> 52)])
+    return keyspace.trees[shard...shard]
+  }
+
   /// A scan of one keyspace at a pinned sequence number.
   package func scan(
     _ keyspace: KeyspaceState, at sequence: UInt64, from: [UInt8]?, to: [UInt8]?, reverse: Bool
@@ -68,7 +79,7 @@ extension Engine {
     try requireOpen()
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
     let cursor = try ScanCursor(
-      keyspace.trees.map(\.version), at: sequence, access: .scan)
+      trees(of: keyspace, from: from, to: to).map(\.version), at: sequence, access: .scan)
     return EngineScan(
       engine: self, keyspace: keyspace, cursor: cursor, from: from, to: to, reverse: reverse)
   }
@@ -128,6 +139,22 @@ package final class EngineScan {
     // of Swift 6.3.1 ("CopyPropagation").
     let (key, value) = (cursor.key, cursor.value)
     return body(key.span, value.span)
+  }
+
+  /// The current entry as an event of a stream.
+  package func event(
+    of stream: KeyspaceState
+  ) throws(StoreError) -> (offset: UInt64, content: EventContent) {
+    precondition(cursor.isValid)
+    let finding: String
+    do throws(DecodingFailure) {
+      if let (_, offset) = StreamKey.read(cursor.key) {
+        return (offset, try EventContent(decoding: cursor.value))
+      }
+      finding = "a key of \(cursor.key.count) bytes is none of a stream's"
+    } catch { finding = error.finding }
+    throw .corrupt(
+      Damage(file: "stream \(stream.name)", offset: 0, finding: finding))
   }
 
   private func move() throws(StoreError) {

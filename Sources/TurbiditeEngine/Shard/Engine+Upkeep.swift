@@ -9,14 +9,45 @@ extension Engine {
   // MARK: - Keyspaces
 
   /// Creates a keyspace, durably; an existing one of that name is returned as it is.
-  package func createKeyspace(_ name: String) throws(StoreError) -> KeyspaceState {
+  ///
+  /// - Parameter partitioning: nil means by the whole key, or as the existing one has it.
+  package func createKeyspace(
+    _ name: String, _ partitioning: Partitioning?
+  ) throws(StoreError) -> KeyspaceState {
+    if let refusal = partitioning?.refusal { throw refusal }
+    return try create(name, .map(partitioning ?? .wholeKey)) { existing in
+      guard case .map(let found) = existing else { return false }
+      return found == partitioning ?? found
+    }
+  }
+
+  /// Creates a stream, durably; an existing one of that name and as many partitions is returned.
+  package func createStream(
+    _ name: String, partitionCount: Int
+  ) throws(StoreError) -> KeyspaceState {
+    guard 1...Limits.partitionCount ~= partitionCount else {
+      throw .invalidArgument("a stream has 1 to \(Limits.partitionCount) partitions")
+    }
+    let kind = KeyspaceKind.stream(partitionCount: partitionCount)
+    return try create(name, kind) { $0 == kind }
+  }
+
+  /// - Parameter fits: whether a keyspace of the same name will do.
+  private func create(
+    _ name: String, _ kind: KeyspaceKind, fits: (KeyspaceKind) -> Bool
+  ) throws(StoreError) -> KeyspaceState {
     guard !name.isEmpty, name.utf8.count <= Limits.keyspaceNameByteCount else {
       throw .invalidArgument(
         "a keyspace's name has 1 to \(Limits.keyspaceNameByteCount) bytes of UTF-8")
     }
     try requireWritable()
     return try exclusively { () throws(StoreError) -> KeyspaceState in
-      if let existing = keyspace(named: name) { return existing }
+      if let existing = keyspace(named: name) {
+        guard fits(existing.kind) else {
+          throw .invalidArgument("\(name) is there, \(existing.kind)")
+        }
+        return existing
+      }
       // What was committed before must not be lost where this survives: one order for all.
       try syncLog()
       var created: KeyspaceState?
@@ -26,15 +57,16 @@ extension Engine {
             throw .resourceExhausted("\(state.keyspaces.count) keyspaces")
           }
           var edit = VersionEdit()
-          edit.createdKeyspaces = [.init(id: state.nextKeyspaceID, name: name)]
+          let description = KeyspaceDescription(name: name, kind: kind)
+          edit.createdKeyspaces = [.init(id: state.nextKeyspaceID, description: description)]
           edit.nextKeyspaceID = state.nextKeyspaceID + 1
           created = KeyspaceState(
-            id: state.nextKeyspaceID, name: name,
+            id: state.nextKeyspaceID, description,
             trees: (0..<UInt32(shardCount)).map { shard in
               Tree(
                 id: TreeID(keyspace: state.nextKeyspaceID, shard: shard),
                 levels: TreeVersion.emptyLevels)
-            })
+            }, clock: environment.clock)
           return edit
         },
         publish: { _ in
@@ -64,6 +96,7 @@ extension Engine {
           keyspaces.withLock { $0[keyspace.id] = nil }
           keyspace.markDropped()
           inserter.change { $0 = EntryInserter() }
+          streamOffsets.change { $0.forget(keyspace.id) }
           for tree in keyspace.trees {
             tree.leadersActive = nil
             dirtyTrees.withLock { $0[tree.id] = nil }

@@ -136,9 +136,22 @@ extension Engine {
     try makeRoom(for: byteCount, deletesOnly: !batches.contains { $0.holdsValues })
     // Before the append: what is refused here was certainly not committed.
     if synced { try requireInPlace() }
+    let hasEvents = batches.contains { $0.appends != nil }
+    let batches = hasEvents ? try numbered(batches) : batches
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
+    if hasEvents { streamOffsets.change { $0.accept() } }
     if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
     if entryCount > 0 { try apply(batches, entryCount: entryCount) }
+    if hasEvents { streamOffsets.change { $0.announce(in: self) } }
+  }
+
+  /// The batches with the offsets of their events in them.
+  private func numbered(_ batches: [EncodedBatch]) throws(StoreError) -> [EncodedBatch] {
+    var numbered = batches
+    try streamOffsets.change { offsets throws(StoreError) in
+      try offsets.number(&numbered, self)
+    }
+    return numbered
   }
 
   private func append(
@@ -292,7 +305,7 @@ struct EntryInserter {
     }
     guard let keyspace else { return }
     guard entry.kind == .rangeDeletion else {
-      let shard = engine.shard(of: entry.key.hash())
+      let shard = engine.shard(of: entry.key, in: keyspace)
       _ = try insert(entry, sequence, into: keyspace.trees[shard], engine)
       return
     }

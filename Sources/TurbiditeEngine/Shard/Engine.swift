@@ -27,6 +27,8 @@ package final class Engine: Sendable {
   let commits = CommitQueue()
   /// The leader's; made anew when a keyspace is dropped.
   let inserter = LeaderOwned(EntryInserter())
+  /// The leader's.
+  let streamOffsets = LeaderOwned(StreamOffsets())
   let jobs: JobQueue
   let obsolete: ObsoleteFiles
   /// Nil when the store is read-only.
@@ -89,9 +91,15 @@ package final class Engine: Sendable {
 
   func publish(_ sequence: UInt64) { visible.store(sequence, ordering: .releasing) }
 
-  /// The shard of a key, by the hash of its partition part.
+  /// The shard of a key.
+  ///
+  /// - Parameter hash: `key.hash()`, where it is known.
   @inline(__always)
-  func shard(of hash: UInt64) -> Int { Int(slots[Int(hash >> 52)]) }
+  func shard(of key: ByteView, hash: UInt64? = nil, in keyspace: KeyspaceState) -> Int {
+    if shardCount == 1 { return 0 }
+    let hash = keyspace.partitioning.shardHash(of: key, hash: hash ?? key.hash())
+    return Int(slots[Int(hash >> 52)])
+  }
 
   /// What opening found in the log; a read-only engine has nothing else to say of it.
   let recoveredLog: (byteCount: UInt64, segmentCount: Int)
@@ -164,11 +172,15 @@ package final class Engine: Sendable {
   ///
   /// - Returns: whether it was open.
   func markClosed() -> Bool {
-    defer { isImpaired.store(true, ordering: .releasing) }
-    return health.withLock { health in
+    let wasOpen = health.withLock { health in
       defer { health.isClosed = true }
       return !health.isClosed
     }
+    isImpaired.store(true, ordering: .releasing)
+    for keyspace in keyspaces.withLock({ Array($0.values) }) where keyspace.partitionCount != nil {
+      keyspace.watch.wakeAll()
+    }
+    return wasOpen
   }
 
   var isPoisoned: Bool { health.withLock { $0.poison != nil } }
@@ -180,9 +192,14 @@ package final class Engine: Sendable {
     keyspaces.withLock { $0.values.first { $0.name == name } }
   }
 
-  /// The names of all keyspaces, sorted; the default one is the empty name.
-  package var keyspaceNames: [String] {
-    keyspaces.withLock { $0.values.map(\.name) }.sorted()
+  /// The names of all keyspaces but streams, sorted; the default one is the empty name.
+  package var keyspaceNames: [String] { names { $0.partitionCount == nil } }
+
+  /// The names of all streams, sorted.
+  package var streamNames: [String] { names { $0.partitionCount != nil } }
+
+  private func names(_ isWanted: (KeyspaceState) -> Bool) -> [String] {
+    keyspaces.withLock { $0.values.filter(isWanted).map(\.name) }.sorted()
   }
 
   /// All trees, in an order that depends on the store alone.

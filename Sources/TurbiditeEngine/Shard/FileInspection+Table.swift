@@ -21,6 +21,7 @@ extension FileInspection {
     }
     if let counts = probe.properties {
       describe(counts)
+      if counts.keyspaceKind != .plain { property("keyspace is", counts.keyspaceKind) }
       if let replacement = counts.replacement { describe(replacement) }
     }
     if let filter = probe.filter { describe(filter) }

@@ -201,8 +201,8 @@ package struct FileInspection: Sendable {
     property("log durable through", state.syncedPosition)
     property("shards", state.slots.map { "\($0.shardCount)" } ?? "none")
     property("tables", state.tableCount)
-    for (id, name) in state.keyspaces.sorted(by: { $0.key < $1.key }) {
-      property("keyspace \(id)", name.isEmpty ? "(default)" : name)
+    for (id, keyspace) in state.keyspaces.sorted(by: { $0.key < $1.key }) {
+      property("keyspace \(id)", FileInspection.text(of: keyspace))
     }
     guard lists else { return }
     sections.append(edits)
@@ -221,11 +221,16 @@ package struct FileInspection: Sendable {
     sections.append(tables)
   }
 
+  private static func text(of keyspace: KeyspaceDescription) -> String {
+    let name = keyspace.name.isEmpty ? "(default)" : keyspace.name
+    return keyspace.kind == .plain ? name : "\(name), \(keyspace.kind)"
+  }
+
   private static func row(_ record: ManifestRecord) -> [String] {
     let edit = record.edit
     var says: [String] = []
     if let floor = edit.logFloor { says.append("log floor \(floor)") }
-    says += edit.createdKeyspaces.map { "creates keyspace \($0.id) \($0.name)" }
+    says += edit.createdKeyspaces.map { "creates keyspace \($0.id) \(text(of: $0.description))" }
     says += edit.droppedKeyspaces.map { "drops keyspace \($0)" }
     says += edit.flushedSequences.sorted { $0.key < $1.key }.map { tree, sequence in
       "\(tree.keyspace)/\(tree.shard) flushed through \(sequence)"

@@ -59,7 +59,7 @@ extension Engine {
       }
       counts.shards.append(row)
     }
-    counts.keyspaceNames = states.map(\.name)
+    counts.keyspaceNames = states.filter { $0.partitionCount == nil }.map(\.name)
     counts.lastSequence = visibleSequence
     counts.logByteCount = log?.liveByteCount ?? recoveredLog.byteCount
     counts.logSegmentCount = log?.segmentCount ?? recoveredLog.segmentCount

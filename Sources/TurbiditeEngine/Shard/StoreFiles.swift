@@ -33,7 +33,7 @@ extension Engine {
       try fileSystem.openFile(FileNames.manifest(newest), .read))
     var tables: [String: String] = [:]
     contents.state.forEachTable { tree, level, table in
-      let keyspace = contents.state.keyspaces[tree.keyspace] ?? ""
+      let keyspace = contents.state.keyspaces[tree.keyspace]?.name ?? ""
       tables[FileNames.table(shard: tree.shard, table.fileNumber)] =
         "level \(level), \(table.summary.entryCount) entries"
         + (keyspace.isEmpty ? "" : ", keyspace \(keyspace)")

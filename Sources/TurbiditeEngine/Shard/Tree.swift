@@ -164,19 +164,51 @@ final class Tree: @unchecked Sendable {
 package final class KeyspaceState: Sendable {
   package let id: UInt32
   package let name: String
+  let kind: KeyspaceKind
+  /// That of `kind`.
+  package let partitioning: Partitioning
   let trees: [Tree]
   private let dropped = Atomic<Bool>(false)
+  /// Events without a key that were appended to a stream: they go to each partition in turn.
+  private let turn = Atomic<Int>(0)
+  private let clock: any TimeSource
+  private let streamWatch: StreamWatch?
 
-  init(id: UInt32, name: String, trees: [Tree]) {
+  init(
+    id: UInt32, _ description: KeyspaceDescription, trees: [Tree], clock: any TimeSource
+  ) {
+    self.clock = clock
+    streamWatch = description.kind.partitionCount.map { StreamWatch(partitionCount: $0) }
     self.id = id
-    self.name = name
+    name = description.name
+    kind = description.kind
+    partitioning = kind.partitioning
     self.trees = trees
   }
 
+  /// The partitions of a stream; nil for a keyspace of a user's own keys.
+  package var partitionCount: Int? { kind.partitionCount }
+
+  /// The partition of a stream whose turn it is.
+  package func nextTurn() -> Int {
+    let turn = turn.add(1, ordering: .relaxed).oldValue
+    return Int(UInt(bitPattern: turn) % UInt(partitionCount ?? 1))
+  }
+
+  /// The time of an event that is appended now.
+  package func wallMicroseconds() -> Int64 { Int64(clamping: clock.wallMicroseconds()) }
+
   package var isDropped: Bool { dropped.load(ordering: .acquiring) }
+
+  /// Of a stream.
+  package var watch: StreamWatch {
+    guard let streamWatch else { preconditionFailure("\(name) is no stream") }
+    return streamWatch
+  }
 
   func markDropped() {
     dropped.store(true, ordering: .releasing)
     for tree in trees { tree.isDropped.store(true, ordering: .releasing) }
+    streamWatch?.wakeAll()
   }
 }

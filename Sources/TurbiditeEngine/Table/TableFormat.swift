@@ -40,6 +40,12 @@ enum TableFormat {
   /// The optional feature of a table whose properties say which tables it replaces.
   static let replacementFeature: UInt32 = 1
 
+  /// The optional feature of a table whose properties say what kind of keyspace it belongs to.
+  static let keyspaceKindFeature: UInt32 = 2
+
+  /// All optional features that this code writes.
+  static let optionalFeatures = replacementFeature | keyspaceKindFeature
+
   /// The longest key of a table: the user's 64 KiB and room for what the engine puts before it.
   ///
   /// A longer one is a caller's mistake when written, and damage when read.
@@ -83,6 +89,8 @@ struct TableOptions: Sendable, Hashable {
   var compresses = true
   /// Bits of filter a distinct key; 10 give about 1 % of false positives.
   var filterBitsPerKey = 10
+  /// That of the keyspace; written down for a repair without a manifest.
+  var keyspaceKind = KeyspaceKind.plain
 }
 
 /// What the manifest knows of a table and the file must agree with.

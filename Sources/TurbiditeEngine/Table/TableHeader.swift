@@ -69,7 +69,7 @@ struct TableHeader: Equatable {
 
   /// The header that a table of this version must have had, by its checksum; nil when none fits.
   static func of(_ identity: TableIdentity, checksum: UInt64) -> TableHeader? {
-    for features in [0, TableFormat.replacementFeature] {
+    for features in 0...TableFormat.optionalFeatures {
       let header = TableHeader(identity: identity, optionalFeatures: features)
       if header.encoded().checksum == checksum { return header }
     }

@@ -28,6 +28,14 @@ struct TableProperties: Sendable, Hashable {
   var largestKey: [UInt8] = []
   /// Nil in a table that says nothing of others: of a flush, as a rule.
   var replacement: TableReplacement?
+  /// That of the keyspace.
+  var keyspaceKind = KeyspaceKind.plain
+
+  /// The optional features of a table with these properties.
+  var optionalFeatures: UInt32 {
+    (replacement == nil ? 0 : TableFormat.replacementFeature)
+      | (keyspaceKind == .plain ? 0 : TableFormat.keyspaceKindFeature)
+  }
 
   /// The properties block's payload.
   func payload() -> [UInt8] {
@@ -42,6 +50,7 @@ struct TableProperties: Sendable, Hashable {
     payload.append(lengthPrefixed: smallestKey)
     payload.append(lengthPrefixed: largestKey)
     replacement?.append(to: &payload)
+    keyspaceKind.append(to: &payload)
     return payload
   }
 
@@ -71,8 +80,11 @@ struct TableProperties: Sendable, Hashable {
     if let optionalFeatures, optionalFeatures & TableFormat.replacementFeature != 0 {
       properties.replacement = try TableReplacement.decode(&reader)
     }
+    if let optionalFeatures, optionalFeatures & TableFormat.keyspaceKindFeature != 0 {
+      properties.keyspaceKind = try KeyspaceKind.decode(&reader)
+    }
     // Features unknown here may have added fields.
-    let mayExtend = optionalFeatures.map { $0 & ~TableFormat.replacementFeature != 0 } ?? true
+    let mayExtend = optionalFeatures.map { $0 & ~TableFormat.optionalFeatures != 0 } ?? true
     guard reader.isAtEnd || mayExtend else {
       throw .invalid("bytes after the last property", at: reader.offset)
     }

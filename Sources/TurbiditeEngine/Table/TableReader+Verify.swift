@@ -67,8 +67,9 @@ extension TableReader {
       previousKey = try KeyArena()
       counted.dataBlockCount = UInt64(reader.index.count)
       counted.rangeTombstoneCount = reader.properties.rangeTombstoneCount
-      // What it says of other tables, nothing in it proves.
+      // What it says of other tables, and of its keyspace, nothing in it proves.
       counted.replacement = reader.properties.replacement
+      counted.keyspaceKind = reader.properties.keyspaceKind
       for fragment in reader.rangeTombstones.fragments {
         for sequence in fragment.sequences { counted.include(sequence: sequence) }
       }

@@ -51,6 +51,7 @@ final class TableWriter {
       file: file, seed: ChecksumSeed(store: identity.store, fileNumber: identity.fileNumber))
     filter = FilterBuilder(bitsPerKey: options.filterBitsPerKey)
     properties.replacement = replacement
+    properties.keyspaceKind = options.keyspaceKind
   }
 
   /// The entries added so far.
@@ -163,7 +164,7 @@ final class TableWriter {
 
   private func begin() throws(StoreError) {
     var header = TableHeader(identity: identity)
-    if properties.replacement != nil { header.optionalFeatures = TableFormat.replacementFeature }
+    header.optionalFeatures = properties.optionalFeatures
     let (bytes, checksum) = header.encoded()
     headerChecksum = checksum
     try output.append(bytes)

@@ -15,7 +15,7 @@ struct FoundManifest {
   /// Every edit could be read, so that what the state does not name is not part of the store.
   var isWhole = false
 
-  func keyspaceName(_ id: UInt32) -> String { state?.keyspaces[id] ?? "" }
+  func keyspaceName(_ id: UInt32) -> String { state?.keyspaces[id]?.name ?? "" }
 }
 
 extension StoreVerifier {

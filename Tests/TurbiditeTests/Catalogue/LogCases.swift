@@ -189,7 +189,7 @@ struct LogCases {
     let machine = SimulatedMachine(seed: 22)
     let store = try machine.open(options)
     let shards = (0..<20).map { number in
-      Array("key\(number)".utf8).withView { store.engine.shard(of: $0.hash()) }
+      Array("key\(number)".utf8).withView { store.engine.shard(of: $0, in: store.defaultKeyspace) }
     }
     let busy = try #require(shards.firstIndex(of: 0))
     let resting = try #require(shards.firstIndex(of: 1))

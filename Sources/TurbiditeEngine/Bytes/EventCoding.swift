@@ -1,0 +1,62 @@
+// EventCoding — an event of a stream as the value of its key.
+//
+// Room:    Engine/Bytes.
+// Format:  FORMAT.md section 5.2.
+
+/// What the store keeps of an event apart from its place.
+package struct EventContent: Hashable, Sendable {
+  /// Microseconds since 1970-01-01 UTC; may be negative.
+  package var timestamp: Int64
+  package var key: [UInt8]?
+  package var value: [UInt8]
+  /// Names and values, in the order in which they were given.
+  package var headers: [Header]
+
+  package struct Header: Hashable, Sendable {
+    package var name: [UInt8]
+    package var value: [UInt8]
+
+    package init(name: [UInt8], value: [UInt8]) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  package init(timestamp: Int64, key: [UInt8]?, value: [UInt8], headers: [Header]) {
+    self.timestamp = timestamp
+    self.key = key
+    self.value = value
+    self.headers = headers
+  }
+
+  /// Headers that an event may have.
+  package static let headerLimit = 1024
+
+  func encode(into bytes: inout [UInt8]) {
+    bytes.append(littleEndian: timestamp)
+    // One more than the key's length, so that no key and an empty one differ.
+    bytes.append(varint: key.map { $0.count + 1 } ?? 0)
+    if let key { bytes.append(contentsOf: key) }
+    bytes.append(varint: headers.count)
+    for header in headers {
+      bytes.append(lengthPrefixed: header.name)
+      bytes.append(lengthPrefixed: header.value)
+    }
+    bytes.append(contentsOf: value)
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  init(decoding bytes: ByteView) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    timestamp = try reader.integer(Int64.self)
+    let keyCount = try reader.count("key length", atMost: reader.remaining)
+    key = keyCount == 0 ? nil : try reader.take(keyCount - 1).bytes()
+    let headerCount = try reader.count("header count", atMost: Self.headerLimit)
+    headers = []
+    for _ in 0..<headerCount {
+      let name = try reader.lengthPrefixed().bytes()
+      headers.append(Header(name: name, value: try reader.lengthPrefixed().bytes()))
+    }
+    value = try reader.take(reader.remaining).bytes()
+  }
+}

@@ -1,0 +1,33 @@
+// BatchAppends — the events in a batch that await their offsets.
+//
+// Room:    Engine/Log.
+
+/// Where the offsets of a batch's events belong, and, once it is committed, what they are.
+///
+/// Safe to share: one thread builds a batch, then the leader of the commit queue numbers it, then
+/// who asked for the commit reads the numbers; the queue orders the memory between them.
+package final class BatchAppends: @unchecked Sendable {
+  struct Place: Hashable {
+    var stream: UInt32
+    var partition: UInt32
+    /// Where the offset's eight bytes begin in the batch's bytes.
+    var position: Int
+  }
+
+  private(set) var places: [Place] = []
+  /// The offsets, in the order of the places; none before the commit.
+  package private(set) var offsets: [UInt64] = []
+
+  func add(_ place: Place) { places.append(place) }
+
+  /// Where each event of the batch lies; only after its commit.
+  package var positions: [(partition: UInt32, offset: UInt64)] {
+    precondition(offsets.count == places.count, "the batch is not committed")
+    return zip(places, offsets).map { ($0.partition, $1) }
+  }
+
+  func record(_ offsets: [UInt64]) {
+    assert(offsets.count == places.count)
+    self.offsets = offsets
+  }
+}
