@@ -1,7 +1,6 @@
 // StreamTests — offsets are dense, order is kept, and an append returns where its event lies.
 
 import Foundation
-import Synchronization
 import Testing
 import TurbiditeSimulation
 
@@ -32,6 +31,18 @@ struct StreamTests {
     }
   }
 
+  /// Where each event lies, as the appends said.
+  private final class Returned: @unchecked Sendable {
+    private let lock = NSLock()
+    private var names: [EventPosition: String] = [:]
+
+    func note(_ name: String, at position: EventPosition) -> Bool {
+      lock.withLock { names.updateValue(name, forKey: position) == nil }
+    }
+
+    subscript(position: EventPosition) -> String? { lock.withLock { names[position] } }
+  }
+
   @Test("threads that append at once get dense offsets, and each finds its events in its order")
   func threads() throws {
     let scratch = ScratchDirectory()
@@ -39,7 +50,7 @@ struct StreamTests {
       at: scratch.file("store"), options: Store.Options(shardCount: 3))
     let stream = try store.blocking.createStream("clicks", partitionCount: 4)
     let (threadCount, eventCount) = (8, 500)
-    let returned = Mutex<[EventPosition: String]>([:])
+    let returned = Returned()
     DispatchQueue.concurrentPerform(iterations: threadCount) { thread in
       for number in 0..<eventCount {
         do {
@@ -47,7 +58,7 @@ struct StreamTests {
           let event = NewEvent(Bytes(name), key: Bytes("thread \(thread)"))
           let position = try store.blocking.append(
             event, to: stream, durability: number % 100 == 0 ? .synced : .buffered)
-          #expect(returned.withLock { $0.updateValue(name, forKey: position) } == nil)
+          #expect(returned.note(name, at: position), "one place, one event")
         } catch { Issue.record("\(error)") }
       }
     }
@@ -61,7 +72,7 @@ struct StreamTests {
         offset += 1
         found += 1
         let name = try #require(event.value.text)
-        #expect(returned.withLock { $0[event.position] } == name)
+        #expect(returned[event.position] == name)
         let parts = name.split(separator: "/").compactMap { Int($0) }
         #expect(parts[1] == next[parts[0]], "the events of a key are in their order")
         next[parts[0]] += 1
