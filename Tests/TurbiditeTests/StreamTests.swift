@@ -158,6 +158,7 @@ struct StreamTests {
     #expect(try blocking.events(of: stream, partition: 0, from: .max).next() == nil)
     try blocking.dropStream("clicks")
     #expect(throws: StoreError.self) { _ = try blocking.events(of: stream, partition: 0) }
+    #expect(throws: StoreError.self) { try blocking.append(NewEvent("late"), to: stream) }
     let again = try blocking.createStream("clicks", partitionCount: 5)
     #expect(try blocking.append(NewEvent(""), to: again, partition: 0).offset == 0)
     try blocking.close()

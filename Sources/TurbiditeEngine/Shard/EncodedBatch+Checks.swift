@@ -46,6 +46,7 @@ extension EncodedBatch {
   package mutating func append(
     _ event: EventContent, stream: KeyspaceState, partition: UInt32
   ) -> StoreError? {
+    if stream.isDropped { return .notFound("stream \(stream.name)") }
     guard let count = stream.partitionCount, partition < count else {
       return .invalidArgument(
         "stream \(stream.name) has no partition \(partition)")
