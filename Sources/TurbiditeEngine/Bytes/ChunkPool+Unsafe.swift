@@ -26,7 +26,11 @@ final class ChunkPool: Sendable {
     /// Addresses of free chunks.
     var free: [UInt] = []
     var heldCount = 0
-    var keptCount: Int
+    /// The limit, less what lies elsewhere.
+    var keptCount: Int { max(0, keptByteCount - outsideByteCount) / ChunkPool.chunkByteCount }
+    var keptByteCount: Int
+    /// What is held in memory of another kind and counts against the same limit.
+    var outsideByteCount = 0
     /// Whether somebody was asked for spare chunks and has not answered.
     var isRefilling = false
 
@@ -55,7 +59,7 @@ final class ChunkPool: Sendable {
   /// - Parameter whenShort: called when spare chunks are wanted; it has ``refill()`` called soon,
   ///   by a thread that nobody waits for.
   init(keptByteCount: Int = 16 << 20, whenShort: (@Sendable (ChunkPool) -> Void)? = nil) {
-    state = Mutex(State(keptCount: keptByteCount / ChunkPool.chunkByteCount))
+    state = Mutex(State(keptByteCount: keptByteCount))
     self.whenShort = whenShort
   }
 
@@ -63,17 +67,25 @@ final class ChunkPool: Sendable {
     for chunk in state.withLock({ $0.free }) { ChunkPool.giveToSystem(chunk) }
   }
 
-  /// While the chunks in use and those that are free take no more than this, a chunk that comes
-  /// back is kept.
+  /// While the chunks in use, those that are free, and what lies outside take no more than this, a
+  /// chunk that comes back is kept.
   var keptByteCount: Int {
-    get { state.withLock { $0.keptCount } * ChunkPool.chunkByteCount }
-    set {
-      let superfluous = state.withLock { state in
-        state.keptCount = max(0, newValue) / ChunkPool.chunkByteCount
-        return state.takeSuperfluous()
-      }
-      for chunk in superfluous { ChunkPool.giveToSystem(chunk) }
+    get { state.withLock { $0.keptByteCount } }
+    set { change { $0.keptByteCount = max(0, newValue) } }
+  }
+
+  /// Counts memory that was taken elsewhere for what chunks are for, or given back there: blocks
+  /// too large for a chunk's slots.
+  ///
+  /// Without this, free chunks would be kept beside it.
+  func countOutside(_ delta: Int) { change { $0.outsideByteCount += delta } }
+
+  private func change(_ body: (inout State) -> Void) {
+    let superfluous = state.withLock { state in
+      body(&state)
+      return state.takeSuperfluous()
     }
+    for chunk in superfluous { ChunkPool.giveToSystem(chunk) }
   }
 
   /// The bytes of the chunks that are free, and of all.
@@ -128,11 +140,7 @@ final class ChunkPool: Sendable {
 
   /// Gives back what ``take()`` returned and nobody uses any more.
   func giveBack(_ chunk: UInt) {
-    let superfluous = state.withLock { state in
-      state.free.append(chunk)
-      return state.takeSuperfluous()
-    }
-    for chunk in superfluous { ChunkPool.giveToSystem(chunk) }
+    change { $0.free.append(chunk) }
   }
 
   private static func takeFromSystem() -> UInt? {

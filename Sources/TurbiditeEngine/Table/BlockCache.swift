@@ -37,11 +37,13 @@ final class BlockCache: Sendable {
   #endif
   /// Where blocks lie; nil means in `malloc`'s memory: a small cache is not worth the segments.
   let memory: BlockMemory?
+  private let chunks: ChunkPool
 
   /// - Parameter chunks: where a large cache takes its memory from.
   init(capacityByteCount: Int, chunks: ChunkPool = ChunkPool()) {
     precondition(capacityByteCount >= 0)
     capacity = Atomic(capacityByteCount)
+    self.chunks = chunks
     memory = capacityByteCount < BlockCache.segmentedByteCount ? nil : BlockMemory(chunks: chunks)
     parts = (0..<BlockCache.partCount).map { _ in CachePart() }
   }
@@ -106,7 +108,11 @@ final class BlockCache: Sendable {
     // Counted before it is there, so that another thread's eviction cannot make the sum negative.
     used.add(cost, ordering: .relaxed)
     let isNew = parts[part].state.withLock { $0.insert(block) }
-    if !isNew { used.subtract(cost, ordering: .relaxed) }
+    if isNew {
+      if block.segment == nil { chunks.countOutside(cost) }
+    } else {
+      used.subtract(cost, ordering: .relaxed)
+    }
     evict(from: part)
   }
 
@@ -119,8 +125,17 @@ final class BlockCache: Sendable {
     for part in parts {
       // The blocks die outside of the lock.
       let dropped = part.state.withLock { $0.remove(isUnwanted) }
-      used.subtract(dropped.reduce(0) { $0 + $1.memoryByteCount }, ordering: .relaxed)
+      forget(dropped)
     }
+  }
+
+  private func forget(_ dropped: some Collection<Block>) {
+    var outsideByteCount = 0
+    for block in dropped {
+      used.subtract(block.memoryByteCount, ordering: .relaxed)
+      if block.segment == nil { outsideByteCount += block.memoryByteCount }
+    }
+    if outsideByteCount > 0 { chunks.countOutside(-outsideByteCount) }
   }
 
   private func evict(from first: Int) {
@@ -130,7 +145,7 @@ final class BlockCache: Sendable {
       // The block dies outside of the lock.
       let dropped = parts[part].state.withLock { $0.evict() }
       if let dropped {
-        used.subtract(dropped.memoryByteCount, ordering: .relaxed)
+        forget(CollectionOfOne(dropped))
       } else {
         emptyParts += 1
         part = (part + 1) % BlockCache.partCount

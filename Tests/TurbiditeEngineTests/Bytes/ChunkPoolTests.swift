@@ -41,6 +41,21 @@ struct ChunkPoolTests {
     #expect(pool.byteCounts == (0, 0))
   }
 
+  @Test("what lies outside counts against the same limit, and free chunks make room for it")
+  func outside() throws {
+    let pool = ChunkPool(keptByteCount: 4 * Self.chunk)
+    let chunks = try (0..<4).map { _ in try #require(pool.take()) }
+    for chunk in chunks.dropFirst() { pool.giveBack(chunk) }
+    #expect(pool.byteCounts == (3 * Self.chunk, 4 * Self.chunk))
+    pool.countOutside(Self.chunk + 1)
+    #expect(pool.byteCounts == (Self.chunk, 2 * Self.chunk))
+    pool.countOutside(100 * Self.chunk)
+    #expect(pool.byteCounts == (0, Self.chunk))
+    pool.countOutside(-101 * Self.chunk - 1)
+    pool.giveBack(chunks[0])
+    #expect(pool.byteCounts == (Self.chunk, Self.chunk))
+  }
+
   @Test("spare chunks are asked for once, and no more than fit")
   func spares() throws {
     let count = Counter()

@@ -43,6 +43,29 @@ struct BlockCacheTests {
     #expect(kept > 600)
   }
 
+  @Test("blocks too large for slots take the place of chunks, and are not kept beside them")
+  func largeBlocks() throws {
+    let limit = 64 << 20
+    let chunks = ChunkPool(keptByteCount: limit)
+    let cache = BlockCache(capacityByteCount: 56 << 20, chunks: chunks)
+    let memory = try #require(cache.memory)
+    for round in 0..<3 {
+      for number in 0..<14_000 {
+        cache.insert(try Self.block(1, UInt64(number), byteCount: 5_000, memory: memory))
+      }
+      #expect(chunks.byteCounts.held >= 48 << 20, "round \(round)")
+      for number in 0..<3_000 {
+        cache.insert(try Self.block(2, UInt64(number), byteCount: 30_000, memory: memory))
+        #expect(cache.byteCount <= 56 << 20)
+      }
+      // By now large blocks fill the cache.
+      #expect(chunks.byteCounts.held <= 16 << 20, "round \(round)")
+      cache.remove(fileNumber: 2)
+      cache.remove(fileNumber: 1)
+      #expect(cache.byteCount == 0)
+    }
+  }
+
   @Test("it never holds more than its capacity, whatever comes", arguments: 0..<10)
   func capacity(seed: UInt64) throws {
     var random = TableTestRandom(seed)
