@@ -125,6 +125,19 @@ struct FullDiskProcessTests {
     return false
   }
 
+  /// Compacts; once more when work in the background, which began before, had taken the room.
+  private func compact(_ store: Store) throws {
+    var refusals = 0
+    while true {
+      do throws(StoreError) { return try store.blocking.compact() } catch {
+        refusals += 1
+        guard case .outOfSpace = error, refusals < 5 else { throw error }
+        print("full disk: compact() was refused: \(error)")
+        usleep(100_000)
+      }
+    }
+  }
+
   @Test("writes go on by themselves when a full disk has room again, and info tells both")
   func resumes() throws {
     let disk = try SmallDisk(mebibytes: 12)
@@ -177,7 +190,7 @@ struct FullDiskProcessTests {
     case .everythingOneByOne:
       for key in 0..<number { try store.blocking.delete(Self.key(key)) }
     }
-    try store.blocking.compact()
+    try compact(store)
     #expect(eventually { store.health().state == .usable }, "\(store.health())")
     let free = try disk.freeByteCount
     print("full disk, \(way): \(number) records, \(free) bytes free afterwards")
@@ -206,10 +219,16 @@ struct FullDiskProcessTests {
       Issue.record("\(store.health())")
       return
     }
-    #expect(throws: StoreError.self) { try store.blocking.put("more", Self.value(1)) }
+    do throws(StoreError) {
+      try store.blocking.put("more", Self.value(1))
+      // What the opening has flushed made room by itself: the log's segments are gone.
+      #expect(store.health().state == .usable)
+    } catch {
+      guard case .outOfSpace = error else { throw error }
+    }
     #expect(try store.blocking.get(Self.key(0)) == Self.value(0))
     try store.blocking.deleteRange(.all, durability: .synced)
-    try store.blocking.compact()
+    try compact(store)
     #expect(eventually { store.health().state == .usable }, "\(store.health())")
     try store.blocking.put("more", Self.value(1))
     try store.blocking.close()

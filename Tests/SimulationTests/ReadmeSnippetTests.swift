@@ -20,17 +20,54 @@ struct ReadmeSnippetTests {
       precondition(value == "10")
     }
     // end
+    try expectShown("begin", "end", after: "import Turbidite\nimport TurbiditeSimulation\n\n")
+  }
+
+  @Test("the consumer of a stream counts each event once, and is the one in README")
+  func streams() async throws {
+    // begin streams
+    func count(_ store: Store, _ clicks: EventStream) async throws {
+      let cursor = try EventCursor("counter", of: clicks)
+      let reached = try store.blocking.offsets(of: cursor)
+      for try await events in store.tail(clicks, from: .offsets(reached)) {
+        var batch = Store.Batch()
+        let before = try await store.get("count")?.text.flatMap { Int($0) } ?? 0
+        batch.put("count", Bytes("\(before + events.count)"))
+        for event in events { batch.move(cursor, behind: event.position) }
+        try await store.commit(batch)
+      }
+    }
+    // end streams
+    try expectShown("begin streams", "end streams", after: "")
+    let path = NSTemporaryDirectory() + "turbidite-readme-" + UUID().uuidString
+    defer { #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: path) } }
+    let store = try await Store.open(at: path)
+    let clicks = try await store.createStream("clicks", partitionCount: 8)
+    for round in 1...3 {
+      // The consumer is stopped somewhere, and begins again.
+      let consumer = Task { try await count(store, clicks) }
+      try await store.append(
+        contentsOf: (0..<1000).map { NewEvent(Bytes("\($0)"), key: Bytes("user \($0 % 50)")) },
+        to: clicks)
+      while round == 3, try await store.get("count") != "3000" { await Task.yield() }
+      consumer.cancel()
+      await #expect(throws: StoreError.self) { try await consumer.value }
+    }
+    #expect(try await store.get("count") == "3000")
+    try await store.close()
+  }
+
+  /// Expects the lines of this file between two marks to stand in README, to the letter.
+  private func expectShown(_ begin: String, _ end: String, after opening: String) throws {
     let here = URL(fileURLWithPath: #filePath)
     let source = try String(contentsOf: here, encoding: .utf8).split(
       separator: "\n", omittingEmptySubsequences: false)
-    let begin = try #require(source.firstIndex(of: "    // begin"))
-    let end = try #require(source.firstIndex(of: "    // end"))
-    let lines = source[(begin + 1)..<end].map { $0.dropFirst(4) }
+    let first = try #require(source.firstIndex(of: "    // \(begin)"))
+    let last = try #require(source.firstIndex(of: "    // \(end)"))
+    let lines = source[(first + 1)..<last].map { $0.dropFirst(4) }
     let root = here.deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
     let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
-    let shown =
-      "```swift\nimport Turbidite\nimport TurbiditeSimulation\n\n" + lines.joined(separator: "\n")
-    #expect(readme.contains(shown + "\n```"))
+    #expect(readme.contains(opening + lines.joined(separator: "\n") + "\n```"))
   }
 }

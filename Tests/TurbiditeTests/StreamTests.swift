@@ -32,6 +32,8 @@ struct StreamTests {
   }
 
   /// Where each event lies, as the appends said.
+  ///
+  /// Safe to share: the lock guards the names.
   private final class Returned: @unchecked Sendable {
     private let lock = NSLock()
     private var names: [EventPosition: String] = [:]

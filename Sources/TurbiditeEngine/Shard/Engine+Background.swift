@@ -208,6 +208,8 @@ extension Engine {
 }
 
 /// Has memory ready before a memtable or the cache needs it.
+///
+/// Safe to share: nothing in it changes, and the pool has its own lock.
 final class SpareChunkJob: BackgroundJob, @unchecked Sendable {
   private let chunks: ChunkPool
 

@@ -261,7 +261,9 @@ private struct Opener {
     }
     // A store that is only read has no threads of its own.
     let budget = MemoryBudget(
-      byteCount: options.memoryBudgetByteCount, whenShort: mode == .readOnly ? nil : refill)
+      byteCount: options.memoryBudgetByteCount,
+      whenFreed: { scheduler.progressWasMade() },
+      whenShort: mode == .readOnly ? nil : refill)
     let tables = TableCache(
       fileSystem: fileSystem, store: store, budget: budget,
       maximumOpenCount: options.maximumOpenTableCount, rarePaths: environment.rarePaths,

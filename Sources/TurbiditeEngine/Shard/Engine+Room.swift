@@ -112,10 +112,12 @@ extension Engine {
   }
 
   private func waitForFlush() throws(StoreError) {
-    // Whatever is active must go, too, when nothing else is being flushed.
+    // Whatever is active must go, too, when little else is being flushed, or when what stays active
+    // would be too much by itself: one batch may have filled many trees.
     for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } })
     where
       budget.memtableByteCount - budget.activeByteCount < budget.memtableShare / 2
+      || budget.activeByteCount >= budget.memtableShare
     {
       freeze(tree)
     }

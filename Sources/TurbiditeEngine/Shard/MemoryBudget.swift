@@ -17,9 +17,16 @@ final class MemoryBudget: Sendable {
   private let memtables = Atomic<Int>(0)
   private let active = Atomic<Int>(0)
   private let tables = Atomic<Int>(0)
+  private let whenFreed: @Sendable () -> Void
 
+  /// - Parameter whenFreed: called when a memtable is gone, by whoever knew it last, a flush as a
+  ///   rule and a reader now and then, so that writers who wait for room look again.
   /// - Parameter whenShort: as for ``ChunkPool``.
-  init(byteCount: Int, whenShort: (@Sendable (ChunkPool) -> Void)?) {
+  init(
+    byteCount: Int, whenFreed: @escaping @Sendable () -> Void,
+    whenShort: (@Sendable (ChunkPool) -> Void)?
+  ) {
+    self.whenFreed = whenFreed
     self.byteCount = byteCount
     chunks = ChunkPool(keptByteCount: byteCount - byteCount / 8, whenShort: whenShort)
     cache = BlockCache(capacityByteCount: byteCount / 2, chunks: chunks)
@@ -41,6 +48,7 @@ final class MemoryBudget: Sendable {
   func chargeMemtables(_ delta: Int) {
     memtables.add(delta, ordering: .relaxed)
     rebalance()
+    if delta < 0 { whenFreed() }
   }
 
   func chargeActive(_ delta: Int) { active.add(delta, ordering: .relaxed) }

@@ -1,0 +1,75 @@
+// WriteStallTests — a writer that waits for memory goes on when there is some.
+
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Turbidite
+
+@Suite("Writers that wait for memory")
+struct WriteStallTests {
+  static func options(shards: Int, budget: Int) -> Store.Options {
+    var options = Store.Options(shardCount: shards)
+    options.memoryBudgetByteCount = budget
+    return options
+  }
+
+  @Test("a batch that fills the memtables of many shards at once does not stop the next commit")
+  func largeBatch() throws {
+    let scratch = ScratchDirectory()
+    let store = try Store.Blocking.open(
+      at: scratch.file("store"), options: Self.options(shards: 16, budget: 8 << 20))
+    let value = Bytes([UInt8](repeating: 7, count: 1000))
+    // Well over one and a half times what all memtables may take.
+    try store.blocking.write { batch in
+      for number in 0..<8_000 { batch.put(Bytes("key\(number)"), value) }
+    }
+    try store.blocking.put("next", "there")
+    #expect(try store.blocking.get("next") == "there")
+    try store.blocking.close()
+  }
+
+  @Test("scans that hold memtables hold writers up, and no longer than they live")
+  func heldByScans() throws {
+    let scratch = ScratchDirectory()
+    let store = try Store.Blocking.open(
+      at: scratch.file("store"), options: Self.options(shards: 1, budget: 32 << 20))
+    let value = Bytes([UInt8](repeating: 7, count: 1000))
+    let count = 100_000
+    let done = DispatchSemaphore(value: 0)
+    let counter = Counter()
+    let thread = Thread {
+      do {
+        for number in 0..<count {
+          try store.blocking.put(Bytes("key\(number)"), value)
+          counter.value.add(1, ordering: .relaxed)
+        }
+      } catch { Issue.record("\(error)") }
+      done.signal()
+    }
+    thread.start()
+    // Two scans hold the memtables of two moments, of which no room is left for a third.
+    var scans: [Scan] = []
+    for moment in [6_000, 13_000] {
+      while counter.value.load(ordering: .relaxed) < moment { Thread.sleep(forTimeInterval: 0.001) }
+      scans.append(try store.blocking.scan())
+    }
+    // Until nothing moves any more, in the background either: what would wake the writer by chance.
+    var (last, idleCount) = (0, 0)
+    while counter.value.load(ordering: .relaxed) < count, idleCount < 40 {
+      let now = counter.value.load(ordering: .relaxed)
+      idleCount = now == last ? idleCount + 1 : 0
+      last = now
+      Thread.sleep(forTimeInterval: 0.1)
+    }
+    #expect(counter.value.load(ordering: .relaxed) < count, "the scans held the writer up")
+    scans = []
+    done.wait()
+    #expect(counter.value.load(ordering: .relaxed) == count)
+    try store.blocking.close()
+  }
+
+  private final class Counter: Sendable {
+    let value = Atomic<Int>(0)
+  }
+}
