@@ -59,6 +59,31 @@ struct FullDiskTests {
     #expect(try machine.disk.list("shards/0000").count < 200)
   }
 
+  @Test("a batch that a full disk refused may be committed again, once, and is filled anew")
+  func againLater() throws {
+    let machine = SimulatedMachine(seed: 23)
+    let store = try machine.open(Self.options)
+    let stream = try store.blocking.createStream("log", partitionCount: 1)
+    machine.disk.setSpaceLimit(100_000)
+    var batch = Store.Batch()
+    for number in 0..<100 {
+      batch.put(Bytes("key\(number)"), Bytes([UInt8](repeating: UInt8(number), count: 2_000)))
+    }
+    batch.append(NewEvent("refused once"), to: stream)
+    #expect(throws: StoreError.self) { try store.blocking.commit(&batch) }
+    #expect(batch.count == 101)
+    #expect(try store.blocking.get("key0") == nil)
+    machine.disk.setSpaceLimit(nil)
+    #expect(try store.blocking.commit(&batch).map(\.offset) == [0])
+    #expect(batch.count == 0 && batch.byteCount == 0)
+    #expect(try store.blocking.commit(&batch).isEmpty)
+    batch.put("other", "value")
+    #expect(try store.blocking.commit(&batch).isEmpty)
+    #expect(try store.blocking.scan().count() == 101)
+    #expect(try store.blocking.offsets(of: stream, partition: 0) == 0..<1)
+    try store.blocking.close()
+  }
+
   @Test("a manifest that finds no room leaves no file behind")
   func noManifestLeak() throws {
     let machine = SimulatedMachine(seed: 22, rarePathOdds: 1)

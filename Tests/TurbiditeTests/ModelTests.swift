@@ -207,7 +207,11 @@ struct ModelRun {
         model[space][key] = value
       }
     }
-    try store.blocking.commit(batch, durability: drawDurability())
+    if draw(2) == 0 {
+      try store.blocking.commit(batch, durability: drawDurability())
+    } else {
+      try store.blocking.commit(&batch, durability: drawDurability())
+    }
   }
 
   private func checkGet(_ space: Int) throws {

@@ -7,8 +7,8 @@ internal import TurbiditeEngine
 extension Store {
   /// Changes over any keys, shards and keyspaces, applied in order and as one.
   ///
-  /// A batch is committed once, or never: it cannot be copied. At most 256 MiB. Arguments outside
-  /// their limits are remembered and thrown by the commit, before anything is written.
+  /// A batch cannot be copied, and what was committed is in it no more. At most 256 MiB. Arguments
+  /// outside their limits are remembered and thrown by the commit, before anything is written.
   public struct Batch: ~Copyable, Sendable {
     var encoded = EncodedBatch()
     var failure: StoreError?
@@ -42,6 +42,12 @@ extension Store {
       note(
         encoded.deleteRange(
           keyspace: keyspace.state?.id ?? 0, from: range.from?.array ?? [], to: range.to?.array))
+    }
+
+    /// Forgets all changes, and keeps the memory for those that follow.
+    public mutating func removeAll() {
+      encoded.removeAll()
+      failure = nil
     }
 
     mutating func note(_ error: StoreError?) {

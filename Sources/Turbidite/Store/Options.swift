@@ -31,7 +31,8 @@ extension Store {
     /// Memory for memtables, block cache, indexes and filters together: 1 MiB to 1 TiB.
     ///
     /// The default of 256 MiB holds ten million records' indexes and filters and two memtables a
-    /// shard beside a cache; the benchmark `memory` prints what a load of them takes.
+    /// shard beside a cache. From 64 MiB on the process grows by no more than the budget and 15
+    /// percent (`Tools/bench budget`); below that the buffers of background work weigh more.
     public var memoryBudgetByteCount = 256 << 20
 
     /// A memtable of this size is written to a table: 4 KiB to 1 GiB, at most a quarter of the

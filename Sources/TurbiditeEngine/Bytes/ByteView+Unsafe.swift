@@ -292,46 +292,70 @@ struct RoomWriter: ~Copyable {
 
 /// A block of memory that owns its bytes and lends views of them for as long as it lives.
 ///
-/// Memory comes from `malloc` or is a cache's own, because a failed Swift allocation stops the
-/// process: here it is nil.
+/// A failed Swift allocation stops the process: here it is nil.
 ///
 /// Safe: the memory goes back in `deinit` only; writing is for the maker, before it is shared.
 @safe
 final class OwnedBuffer: @unchecked Sendable {
+  /// Where the memory came from and goes back to.
+  private enum Home {
+    case malloc
+    case pages(byteCount: Int)
+    case cache(BlockMemory, BlockMemory.Slot)
+  }
+
   /// The memory.
   ///
   /// Written only before the buffer is handed to a second thread.
   let start: UnsafeMutableRawPointer
   let count: Int
-  /// Where the memory goes back to; `malloc` when nil.
-  private let home: (memory: BlockMemory, slot: BlockMemory.Slot)?
+  private let home: Home
 
-  init?(count: Int) {
-    guard let memory = unsafe malloc(max(count, 1)) else { return nil }
-    unsafe start = memory
+  private init?(_ address: UInt, _ count: Int, _ home: Home) {
+    guard let start = unsafe UnsafeMutableRawPointer(bitPattern: address) else { return nil }
+    unsafe self.start = start
     self.count = count
-    home = nil
+    self.home = home
+  }
+
+  /// Larger ones are not worth keeping for the next that is as large.
+  private static let largestRecycledByteCount = 512 << 10
+
+  /// Room for `count` bytes, for a while.
+  convenience init?(count: Int) {
+    if count > OwnedBuffer.largestRecycledByteCount {
+      let rounded = PageMemory.rounded(count)
+      if let address = PageMemory.take(rounded) {
+        self.init(address, count, .pages(byteCount: rounded))
+        return
+      }
+    }
+    guard let memory = unsafe malloc(max(count, 1)) else { return nil }
+    self.init(UInt(bitPattern: memory), count, .malloc)
+  }
+
+  /// Room for `count` bytes, or for a few more, for something that stays.
+  convenience init?(lasting count: Int) {
+    let rounded = PageMemory.rounded(count)
+    guard count >= PageMemory.smallestByteCount, let address = PageMemory.take(rounded) else {
+      self.init(count: count)
+      return
+    }
+    self.init(address, rounded, .pages(byteCount: rounded))
   }
 
   /// Room for `count` bytes, or for a few more, out of a cache's memory where it has such slots.
   convenience init?(count: Int, from memory: BlockMemory?) {
-    guard let memory, count <= BlockMemory.largestByteCount else {
+    guard let memory else {
       self.init(count: count)
       return
     }
-    guard let slot = memory.allocate(count) else {
+    guard count <= BlockMemory.largestByteCount, let slot = memory.allocate(count) else {
       // A few KiB may be had where a segment is not.
-      self.init(count: count)
+      self.init(lasting: count)
       return
     }
-    self.init(slot, of: memory)
-  }
-
-  private init?(_ slot: BlockMemory.Slot, of memory: BlockMemory) {
-    guard let start = unsafe UnsafeMutableRawPointer(bitPattern: slot.address) else { return nil }
-    unsafe self.start = start
-    count = slot.byteCount
-    home = (memory, slot)
+    self.init(slot.address, slot.byteCount, .cache(memory, slot))
   }
 
   /// A copy of `view`, or nil when memory is short.
@@ -341,7 +365,11 @@ final class OwnedBuffer: @unchecked Sendable {
   }
 
   deinit {
-    if let home { home.memory.release(home.slot) } else { unsafe free(start) }
+    switch home {
+    case .malloc: unsafe free(start)
+    case .pages(let byteCount): unsafe PageMemory.giveBack(UInt(bitPattern: start), byteCount)
+    case .cache(let memory, let slot): memory.release(slot)
+    }
   }
 
   /// Replaces the first bytes by those of `view`, and shows them.
@@ -354,7 +382,7 @@ final class OwnedBuffer: @unchecked Sendable {
   }
 
   /// The segment of the cache's memory that the buffer is in; nil when it is in none.
-  var segment: Int? { home?.slot.segment }
+  var segment: Int? { if case .cache(_, let slot) = home { slot.segment } else { nil } }
 
   /// All bytes; valid while this object lives.
   var view: ByteView { unsafe ByteView(start, count: count) }

@@ -5,10 +5,6 @@
 
 import Synchronization
 
-#if canImport(Glibc)
-import Glibc
-#endif
-
 /// Hands out chunks of memory, each aligned to its size, and keeps some of those that come back.
 ///
 /// What lies in memory at random, as memtables and cached blocks do, costs a walk through the page
@@ -28,7 +24,7 @@ final class ChunkPool: Sendable {
     var heldCount = 0
     /// The limit, less what lies elsewhere.
     var keptCount: Int { max(0, keptByteCount - outsideByteCount) / ChunkPool.chunkByteCount }
-    var keptByteCount: Int
+    let keptByteCount: Int
     /// What is held in memory of another kind and counts against the same limit.
     var outsideByteCount = 0
     /// Whether somebody was asked for spare chunks and has not answered.
@@ -55,7 +51,8 @@ final class ChunkPool: Sendable {
   private let state: Mutex<State>
   private let whenShort: (@Sendable (ChunkPool) -> Void)?
 
-  /// - Parameter keptByteCount: as the property says; most often what one memtable takes.
+  /// - Parameter keptByteCount: while the chunks in use, those that are free, and what lies outside
+  ///   take no more than this, a chunk that comes back is kept; most often what one memtable takes.
   /// - Parameter whenShort: called when spare chunks are wanted; it has ``refill()`` called soon,
   ///   by a thread that nobody waits for.
   init(keptByteCount: Int = 16 << 20, whenShort: (@Sendable (ChunkPool) -> Void)? = nil) {
@@ -67,15 +64,8 @@ final class ChunkPool: Sendable {
     for chunk in state.withLock({ $0.free }) { ChunkPool.giveToSystem(chunk) }
   }
 
-  /// While the chunks in use, those that are free, and what lies outside take no more than this, a
-  /// chunk that comes back is kept.
-  var keptByteCount: Int {
-    get { state.withLock { $0.keptByteCount } }
-    set { change { $0.keptByteCount = max(0, newValue) } }
-  }
-
-  /// Counts memory that was taken elsewhere for what chunks are for, or given back there: blocks
-  /// too large for a chunk's slots.
+  /// Counts memory that was taken elsewhere under the same budget, or given back there: blocks too
+  /// large for a chunk's slots, the indexes and filters of tables.
   ///
   /// Without this, free chunks would be kept beside it.
   func countOutside(_ delta: Int) { change { $0.outsideByteCount += delta } }
@@ -143,16 +133,7 @@ final class ChunkPool: Sendable {
     change { $0.free.append(chunk) }
   }
 
-  private static func takeFromSystem() -> UInt? {
-    // Safe: posix_memalign fills the local, and the advice is for the memory it gave.
-    var chunk: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&chunk, chunkByteCount, chunkByteCount) == 0,
-      let chunk = unsafe chunk
-    else { return nil }
-    // Advice only: without huge pages everything works, a fifth slower.
-    _ = unsafe madvise(chunk, chunkByteCount, MADV_HUGEPAGE)
-    return UInt(bitPattern: chunk)
-  }
+  private static func takeFromSystem() -> UInt? { PageMemory.takeAligned(chunkByteCount) }
 
   /// Has the system put memory behind a chunk that it gave, whatever the size of its pages.
   private static func touch(_ chunk: UInt) {
@@ -164,10 +145,6 @@ final class ChunkPool: Sendable {
   }
 
   private static func giveToSystem(_ chunk: UInt) {
-    // Safe: the caller is the last to know the address, which posix_memalign returned.
-    let start = unsafe UnsafeMutableRawPointer(bitPattern: chunk)
-    // The allocator may keep the addresses; the memory behind them goes back at once.
-    _ = unsafe madvise(start, chunkByteCount, MADV_DONTNEED)
-    unsafe free(start)
+    PageMemory.giveBackAligned(chunk, chunkByteCount)
   }
 }

@@ -42,6 +42,14 @@ package struct EncodedBatch: Sendable {
     if kind == .value { holdsValues = true }
   }
 
+  /// Forgets all entries, and keeps the memory.
+  package mutating func removeAll() {
+    bytes.removeAll(keepingCapacity: true)
+    entryCount = 0
+    holdsValues = false
+    appends = nil
+  }
+
   /// Appends an event to a partition of a stream.
   mutating func append(_ event: EventContent, stream: UInt32, partition: UInt32) {
     let appends = appends ?? BatchAppends()

@@ -11,27 +11,46 @@ import Glibc
 
 /// The memory of one memtable.
 ///
-/// One thread allocates at a time; anyone may read what was handed to them. Chunks begin at 4 KiB
-/// and grow with what is in use, so that a memtable of a few entries costs a page and untouched
-/// memory never exceeds what is used.
+/// One thread allocates at a time; anyone may read what was handed to them. Pieces begin at 4 KiB
+/// and grow with what is in use, so that a memtable of a few entries costs a page, one of up to
+/// two MiB a quarter more than it uses, and a larger one a chunk more.
 ///
-/// Safe to share: `allocate` is the single writer's; `byteCount` is an atomic.
+/// Safe to share: `allocate` is the single writer's; the byte counts are atomics.
 final class Arena: @unchecked Sendable {
+  private enum Source {
+    case malloc
+    case pages
+    case pool
+  }
+
+  private struct Piece {
+    var address: UInt
+    var byteCount: Int
+    var source: Source
+  }
+
+  private static let smallestByteCount = 4 << 10
+  /// An allocation of more would waste much of a piece.
+  private static let largestSharedByteCount = ChunkPool.chunkByteCount / 4
+
   private let pool: ChunkPool
-  private var chunks: [(address: UInt, isPooled: Bool)] = []
+  private var pieces: [Piece] = []
   private var next: UInt = 0
   private var end: UInt = 0
   private let used = Atomic<Int>(0)
+  private let reserved = Atomic<Int>(0)
 
   init(pool: ChunkPool) { self.pool = pool }
 
   deinit {
-    for chunk in chunks {
-      if chunk.isPooled {
-        pool.giveBack(chunk.address)
-      } else {
-        // Safe: the chunk came from malloc, and the arena is the last to know it.
-        unsafe Glibc.free(UnsafeMutableRawPointer(bitPattern: chunk.address))
+    for piece in pieces {
+      if piece.source != .pool { pool.countOutside(-piece.byteCount) }
+      switch piece.source {
+      case .pool: pool.giveBack(piece.address)
+      case .pages: PageMemory.giveBack(piece.address, piece.byteCount)
+      case .malloc:
+        // Safe: the piece came from malloc, and the arena is the last to know it.
+        unsafe Glibc.free(UnsafeMutableRawPointer(bitPattern: piece.address))
       }
     }
   }
@@ -39,43 +58,57 @@ final class Arena: @unchecked Sendable {
   /// Bytes that were allocated.
   var byteCount: Int { used.load(ordering: .relaxed) }
 
+  /// Bytes that were taken from the system.
+  var reservedByteCount: Int { reserved.load(ordering: .relaxed) }
+
   /// `count` bytes, aligned to 8; nil when memory is short.
   ///
   /// What they hold is undefined.
   func allocate(_ count: Int) -> UnsafeMutableRawPointer? {
     precondition(count > 0)
-    let rounded = UInt((count + 7) & ~7)
-    if rounded > end - next {
-      // An allocation that would waste much of a chunk gets one of its own.
-      if rounded > UInt(ChunkPool.chunkByteCount / 4) {
-        guard let memory = unsafe malloc(Int(rounded)) else { return nil }
-        chunks.append((UInt(bitPattern: memory), false))
-        _ = used.add(Int(rounded), ordering: .relaxed)
-        return unsafe memory
+    let rounded = (count + 7) & ~7
+    if UInt(rounded) > end - next {
+      if rounded > Arena.largestSharedByteCount {
+        guard let piece = take(rounded) else { return nil }
+        _ = used.add(rounded, ordering: .relaxed)
+        // Safe: the piece is that long, and nobody else's.
+        return unsafe UnsafeMutableRawPointer(bitPattern: piece.address)
       }
-      guard addChunk(atLeast: Int(rounded)) else { return nil }
+      guard let piece = nextPiece(atLeast: rounded) else { return nil }
+      next = piece.address
+      end = piece.address + UInt(piece.byteCount)
     }
-    defer { next += rounded }
-    _ = used.add(Int(rounded), ordering: .relaxed)
-    // Safe: `[next, next + rounded)` lies in the newest chunk, checked above.
+    defer { next += UInt(rounded) }
+    _ = used.add(rounded, ordering: .relaxed)
+    // Safe: `[next, next + rounded)` lies in the newest piece, checked above.
     return unsafe UnsafeMutableRawPointer(bitPattern: next)
   }
 
-  private func addChunk(atLeast count: Int) -> Bool {
-    let size = min(ChunkPool.chunkByteCount, max(4 << 10, byteCount.roundedUpToPowerOfTwo))
-    if size < ChunkPool.chunkByteCount {
-      let fitting = max(size, count.roundedUpToPowerOfTwo)
-      guard let memory = unsafe malloc(fitting) else { return false }
-      chunks.append((UInt(bitPattern: memory), false))
-      next = UInt(bitPattern: memory)
-      end = next + UInt(fitting)
-      return true
+  private func nextPiece(atLeast count: Int) -> Piece? {
+    // Where there is no chunk any more, there may be less.
+    if byteCount >= ChunkPool.chunkByteCount, let chunk = pool.take() {
+      return add(Piece(address: chunk, byteCount: ChunkPool.chunkByteCount, source: .pool))
     }
-    guard let chunk = pool.take() else { return false }
-    chunks.append((chunk, true))
-    next = chunk
-    end = chunk + UInt(ChunkPool.chunkByteCount)
-    return true
+    let wanted = max(Arena.smallestByteCount, byteCount / 4, count).roundedUpToPowerOfTwo
+    return take(min(wanted, Arena.largestSharedByteCount))
+  }
+
+  private func take(_ byteCount: Int) -> Piece? {
+    if byteCount >= PageMemory.smallestByteCount {
+      let rounded = PageMemory.rounded(byteCount)
+      if let address = PageMemory.take(rounded) {
+        return add(Piece(address: address, byteCount: rounded, source: .pages))
+      }
+    }
+    guard let memory = unsafe malloc(byteCount) else { return nil }
+    return add(Piece(address: UInt(bitPattern: memory), byteCount: byteCount, source: .malloc))
+  }
+
+  private func add(_ piece: Piece) -> Piece {
+    pieces.append(piece)
+    if piece.source != .pool { pool.countOutside(piece.byteCount) }
+    _ = reserved.add(piece.byteCount, ordering: .relaxed)
+    return piece
   }
 }
 

@@ -106,6 +106,10 @@ final class Memtable: Sendable {
 
   /// Bytes in use.
   var byteCount: Int { arena.byteCount + tombstoneByteCount.load(ordering: .relaxed) }
+  /// Bytes that were taken from the system for it.
+  var reservedByteCount: Int {
+    arena.reservedByteCount + tombstoneByteCount.load(ordering: .relaxed)
+  }
   /// Entries, without range tombstones.
   var entryCount: Int { entries.load(ordering: .relaxed) }
   /// Entries that are tombstones of one key.

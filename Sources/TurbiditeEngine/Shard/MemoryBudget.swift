@@ -54,8 +54,8 @@ final class MemoryBudget: Sendable {
   func chargeActive(_ delta: Int) { active.add(delta, ordering: .relaxed) }
 
   func chargeTables(_ delta: Int) {
-    let held = tables.add(delta, ordering: .relaxed).newValue
-    chunks.keptByteCount = byteCount - byteCount / 8 - held
+    tables.add(delta, ordering: .relaxed)
+    chunks.countOutside(delta)
     rebalance()
   }
 

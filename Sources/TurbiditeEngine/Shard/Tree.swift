@@ -35,7 +35,7 @@ final class LoggedMemtable: Sendable {
   ///
   /// By the leader, after inserting.
   func chargeGrowth() {
-    let byteCount = memtable.byteCount
+    let byteCount = memtable.reservedByteCount
     let growth = byteCount - charged.exchange(byteCount, ordering: .relaxed)
     guard growth != 0 else { return }
     budget.chargeMemtables(growth)

@@ -33,7 +33,7 @@ final class BlockCache: Sendable {
   private static let segmentedByteCount = Int.max
   #else
   /// Caches of at least this size lie in huge pages.
-  private static let segmentedByteCount = 32 << 20
+  private static let segmentedByteCount = 8 << 20
   #endif
   /// Where blocks lie; nil means in `malloc`'s memory: a small cache is not worth the segments.
   let memory: BlockMemory?

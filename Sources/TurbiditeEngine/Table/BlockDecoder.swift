@@ -158,6 +158,9 @@ struct BlockDecoder {
       throw bad("the entries do not fill the block", at: position)
     }
     writePrefixes(lastKey: memory.view.slice(keysStart &+ previousStart, previousCount))
+    // A first key much longer than the others asks for too much room.
+    let usedCount = keysStart &+ keyByteCount
+    if memory.count &- usedCount > memory.count / 4 { try move(to: usedCount) }
   }
 
   // MARK: - One entry
@@ -234,13 +237,17 @@ struct BlockDecoder {
       throw .bad("the keys of a block take more than \(Self.largestKeysByteCount) bytes")
     }
     let room = min(max(2 * (memory.count - keysStart), byteCount), Self.largestKeysByteCount)
-    guard let larger = OwnedBuffer(count: keysStart + room, from: source) else { throw .memory }
+    try move(to: keysStart + room)
+  }
+
+  /// Takes other memory for what is decoded so far.
+  @inline(never)
+  private mutating func move(to byteCount: Int) throws(Failure) {
+    guard let other = OwnedBuffer(count: byteCount, from: source) else { throw .memory }
     let old = memory
-    // The prefixes come last. What is written are the records, the values, and the keys so far.
-    let records = 8 * entryCount
-    larger.store(old.view.slice(records, keysStart + keyByteCount - records), at: records)
+    other.store(old.view.slice(0, keysStart + keyByteCount), at: 0)
     withExtendedLifetime(old) {}
-    memory = larger
+    memory = other
   }
 
   /// Fills the first column, behind what the first and the last key share, and so all do.

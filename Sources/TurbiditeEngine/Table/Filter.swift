@@ -86,7 +86,7 @@ struct Filter: Sendable {
     guard (1...7).contains(probeCount) else {
       throw .decoding(.invalid("a filter with \(probeCount) probes", at: 4))
     }
-    guard let owner = OwnedBuffer(count: blockCount * 64 + 64) else { throw .memory }
+    guard let owner = OwnedBuffer(lasting: blockCount * 64 + 64) else { throw .memory }
     let pad = (64 - owner.misalignment(64)) & 63
     owner.store(payload.slice(8, blockCount * 64), at: pad)
     self.owner = owner

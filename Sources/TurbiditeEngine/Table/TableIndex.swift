@@ -120,7 +120,7 @@ extension TableIndex {
       }
       keysCount = try TableIndex.keyByteCount(reader, count)
     } catch { throw .decoding(error) }
-    guard let room = OwnedBuffer(count: fixed + keysCount + shared.count) else { throw .memory }
+    guard let room = OwnedBuffer(lasting: fixed + keysCount + shared.count) else { throw .memory }
     owner = room
     do throws(DecodingFailure) {
       try TableIndex.decodeRecords(

@@ -51,12 +51,12 @@ struct Loader {
   mutating func load(_ reader: consuming RecordReader, _ input: Input) throws {
     var reader = reader
     var stop: CommandFailure?
+    var batch = Store.Batch()
     while stop == nil {
-      var batch = Store.Batch()
       stop = fill(&batch, &reader)
       let count = UInt64(batch.count)
       if count > 0 {
-        try store.blocking.commit(batch, durability: durability)
+        try store.blocking.commit(&batch, durability: durability)
         records += count
         bytes += filling
         filling = 0

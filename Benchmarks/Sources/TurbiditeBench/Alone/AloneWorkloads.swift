@@ -34,6 +34,9 @@ struct AloneWorkload: Sendable {
     AloneWorkload(
       name: "memory", summary: "peak memory of loading and scanning ten million records",
       run: measureMemory),
+    AloneWorkload(
+      name: "budget", summary: "peak memory of large values, large blocks and many threads",
+      run: measureBudget),
   ]
 
   /// One process a workload: the peak memory of one is not that of another.

@@ -11,8 +11,8 @@ func load(_ indices: some Sequence<Int>, version: Int = 0, into store: Store) th
   var value = [UInt8](repeating: 0, count: Record.valueByteCount)
   var iterator = indices.makeIterator()
   var isAtEnd = false
+  var batch = Store.Batch()
   while !isAtEnd {
-    var batch = Store.Batch()
     while batch.count < 100 {
       guard let index = iterator.next() else {
         isAtEnd = true
@@ -22,7 +22,7 @@ func load(_ indices: some Sequence<Int>, version: Int = 0, into store: Store) th
       Record.writeValue(index, version: version, into: &value)
       batch.put(key: key.span.bytes, value: value.span.bytes)
     }
-    try store.blocking.commit(batch)
+    try store.blocking.commit(&batch)
   }
 }
 

@@ -54,9 +54,7 @@ private final class TurbiditeSession: PeerSession {
   }
 
   func commitBatch() throws {
-    var full = Store.Batch()
-    swap(&full, &batch)
-    try blocking.commit(full, durability: durability)
+    try blocking.commit(&batch, durability: durability)
   }
 
   func get(_ key: Lent, _ body: (Lent) -> Bool) throws -> Bool? {
