@@ -42,6 +42,23 @@ struct PartitionedKeyspaceTests {
     #expect(try Self.usedShards(machine).count == 16)
   }
 
+  @Test("verify knows where the keys of a part belong, and those of a stream")
+  func verified() throws {
+    let machine = SimulatedMachine(seed: 7)
+    let store = try machine.open(Self.options(16))
+    let users = try store.blocking.createKeyspace("users", partitioning: .upTo(delimiter: 0x2f))
+    let stream = try store.blocking.createStream("clicks", partitionCount: 8)
+    for number in 0..<400 {
+      try store.blocking.put(Bytes("\(number % 20)/\(number)"), "v", in: users)
+      try store.blocking.append(NewEvent("v", key: Bytes("\(number)")), to: stream)
+    }
+    try store.blocking.trim(stream, partition: 3, before: 10)
+    try store.blocking.flush()
+    try store.blocking.close()
+    let findings = try machine.verify()
+    #expect(findings.allSatisfy { $0.severity == .note }, "\(findings)")
+  }
+
   @Test("an existing keyspace keeps its partitioning, also when the store is opened again")
   func lasting() throws {
     let machine = SimulatedMachine(seed: 2)

@@ -215,6 +215,9 @@ private struct StreamRun {
   private var model: [[[Known]]]
   /// How many events of each partition the last synced commit or sync has made durable.
   private var durable: [[Int]]
+  /// The offset at which each partition begins, and at which it does at least after a power loss.
+  private var begins: [[Int]]
+  private var durableBegins: [[Int]]
   /// A key that each batch beside events sets to the number of events so far.
   private var counted = 0
   private var durableCounted = 0
@@ -227,6 +230,8 @@ private struct StreamRun {
     store = try machine.open(options)
     model = partitionCounts.map { [[Known]](repeating: [], count: $0) }
     durable = partitionCounts.map { [Int](repeating: 0, count: $0) }
+    begins = durable
+    durableBegins = durable
     for (index, count) in partitionCounts.enumerated() {
       _ = try store.blocking.createStream("stream \(index)", partitionCount: count)
     }
@@ -263,6 +268,9 @@ private struct StreamRun {
     case 950..<955: try losePower()
     case 955..<960: try compareAll()
     case 960..<965: machine.clock.advance(by: 2_000_000_000)
+    case 965..<975: try trim()
+    case 975..<980: try retain()
+    case 980..<990: try findTime()
     default: try read()
     }
   }
@@ -291,6 +299,7 @@ private struct StreamRun {
 
   private mutating func noteDurable() {
     durable = model.map { $0.map(\.count) }
+    durableBegins = begins
     durableCounted = counted
   }
 
@@ -341,8 +350,60 @@ private struct StreamRun {
     let scan = try store.blocking.events(
       of: stream, partition: partition, from: UInt64(from), upTo: end.map { UInt64($0) },
       limit: limit)
+    let first = max(from, begins[index][partition])
     try compare(
-      scan, known, from..<max(from, min(end ?? known.count, known.count)), limit, partition)
+      scan, known, first..<max(first, min(end ?? known.count, known.count)), limit, partition)
+  }
+
+  private mutating func trim() throws {
+    let (index, stream) = try drawStream()
+    let partition = draw(stream.partitionCount)
+    let (begin, count) = (begins[index][partition], model[index][partition].count)
+    let wanted = draw(count + 3)
+    let isSynced = draw(3) == 0
+    let gone = try store.blocking.trim(
+      stream, partition: partition, before: UInt64(wanted),
+      durability: isSynced ? .synced : .buffered)
+    let expected = max(begin, min(wanted, count))
+    guard gone == (expected > begin ? UInt64(begin)..<UInt64(expected) : 0..<0) else {
+      throw Disagreement(description: "\(gone) trimmed before \(wanted) of \(begin)..<\(count)")
+    }
+    begins[index][partition] = expected
+    if isSynced && expected > begin { noteDurable() }
+  }
+
+  /// By age only events go that are old enough; by size whatever the files hold.
+  private mutating func retain() throws {
+    let (index, stream) = try drawStream()
+    let bySize = draw(2) == 0 ? draw(100_000) : nil
+    let report = try store.blocking.retain(
+      stream,
+      Retention(maximumAge: bySize == nil ? .seconds(draw(100)) : nil, maximumByteCount: bySize))
+    let now = Int64(clamping: machine.clock.wallMicroseconds())
+    for (partition, gone) in report.dropped {
+      let known = model[index][partition]
+      guard gone.lowerBound == begins[index][partition], gone.upperBound <= known.count else {
+        throw Disagreement(description: "\(gone) dropped of \(begins[index][partition])...")
+      }
+      let range = Int(gone.lowerBound)..<Int(gone.upperBound)
+      guard bySize != nil || known[range].allSatisfy({ $0.timestamp < now }) else {
+        throw Disagreement(description: "events are dropped that are young")
+      }
+      begins[index][partition] = range.upperBound
+    }
+  }
+
+  private func findTime() throws {
+    let (index, stream) = try drawStream()
+    let partition = draw(stream.partitionCount)
+    let known = model[index][partition]
+    let moment = known.isEmpty ? 0 : known[draw(known.count)].timestamp &+ Int64(draw(3) - 1)
+    let expected =
+      known[begins[index][partition]...].firstIndex { $0.timestamp >= moment } ?? known.count
+    let found = try store.blocking.offset(of: stream, partition: partition, at: moment)
+    guard found == UInt64(expected) else {
+      throw Disagreement(description: "\(found) is the first event from \(moment), not \(expected)")
+    }
   }
 
   private func drawStream() throws -> (Int, EventStream) {
@@ -374,10 +435,11 @@ private struct StreamRun {
     let (index, stream) = try drawStream()
     let partition = draw(stream.partitionCount)
     let snapshot = store.snapshot()
-    let known = model[index][partition]
+    let (known, begin) = (model[index][partition], begins[index][partition])
     for _ in 0..<draw(6) { try append() }
+    for _ in 0..<draw(3) { try trim() }
     let scan = try snapshot.blockingEvents(of: stream, partition: partition)
-    try compare(scan, known, 0..<known.count, nil, partition)
+    try compare(scan, known, begin..<known.count, nil, partition)
   }
 
   private func compareAll() throws {
@@ -385,9 +447,10 @@ private struct StreamRun {
       let stream = try stream(index)
       for (partition, known) in partitions.enumerated() {
         let scan = try store.blocking.events(of: stream, partition: partition)
-        try compare(scan, known, 0..<known.count, nil, partition)
+        let begin = begins[index][partition]
+        try compare(scan, known, begin..<known.count, nil, partition)
         let offsets = try store.blocking.offsets(of: stream, partition: partition)
-        guard offsets == 0..<UInt64(known.count) else {
+        guard offsets == UInt64(begin)..<UInt64(known.count) else {
           throw Disagreement(description: "offsets \(offsets) of \(known.count) events")
         }
       }
@@ -413,7 +476,13 @@ private struct StreamRun {
     for (index, partitions) in model.enumerated() {
       let stream = try stream(index)
       for partition in partitions.indices {
-        let count = Int(try store.blocking.offsets(of: stream, partition: partition).upperBound)
+        let found = try store.blocking.offsets(of: stream, partition: partition)
+        let count = Int(found.upperBound)
+        guard durableBegins[index][partition]...begins[index][partition] ~= Int(found.lowerBound)
+        else {
+          throw Disagreement(description: "begins at \(found.lowerBound) after a power loss")
+        }
+        begins[index][partition] = Int(found.lowerBound)
         guard durable[index][partition]...partitions[partition].count ~= count else {
           throw Disagreement(
             description: "\(count) events after a power loss, \(durable[index][partition]) synced")

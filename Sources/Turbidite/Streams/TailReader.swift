@@ -12,6 +12,9 @@ public enum TailStart: Hashable, Sendable {
   case end
   /// At an offset of each partition; at the first event in those that are not named.
   case offsets([Int: UInt64])
+  /// At the first event of each partition with a timestamp of at least so many microseconds since
+  /// 1970-01-01 UTC.
+  case time(Int64)
 }
 
 /// Reads partitions to their ends, again and again, a batch at a time.
@@ -94,6 +97,10 @@ final class TailReader: @unchecked Sendable {
       case .start: next.append(offsets.lowerBound)
       case .end: next.append(offsets.upperBound)
       case .offsets(let wanted): next.append(wanted[partition] ?? offsets.lowerBound)
+      case .time(let timestamp):
+        next.append(
+          try store.engine.offset(
+            of: stream.state, partition: UInt32(partition), from: timestamp, at: pin.sequence))
       }
     }
   }

@@ -45,6 +45,16 @@ package struct EventContent: Hashable, Sendable {
     bytes.append(contentsOf: value)
   }
 
+  /// The timestamp of an entry of a stream; nil where it is no event.
+  static func timestamp(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Int64? {
+    tag.isValue && StreamKey.read(key) != nil ? timestamp(of: value) : nil
+  }
+
+  /// The timestamp in an event's value; nil where the value is damaged.
+  static func timestamp(of value: ByteView) -> Int64? {
+    value.count >= 8 ? value.load(0, as: Int64.self) : nil
+  }
+
   /// Reads what ``encode(into:)`` wrote.
   init(decoding bytes: ByteView) throws(DecodingFailure) {
     var reader = ByteReader(bytes)

@@ -27,13 +27,47 @@ package enum StreamKey {
     return key
   }
 
-  /// Reads a key; nil where it is none of a stream's.
+  /// Reads the key of an event; nil where it is none.
   static func read(_ key: ByteView) -> (partition: UInt32, offset: UInt64)? {
     guard key.count == byteCount else { return nil }
-    return (
-      UInt32(bigEndian: key.load(0, as: UInt32.self)),
-      UInt64(bigEndian: key.load(offsetPlace, as: UInt64.self))
-    )
+    let partition = UInt32(bigEndian: key.load(0, as: UInt32.self))
+    guard partition < Limits.partitionCount else { return nil }
+    return (partition, UInt64(bigEndian: key.load(offsetPlace, as: UInt64.self)))
+  }
+
+  /// Whether the next key belongs to another partition, or to what is no partition's.
+  static func isParted(_ last: ByteView, _ next: ByteView) -> Bool {
+    last.count < partitionByteCount || next.count < partitionByteCount
+      || last.load(0, as: UInt32.self) != next.load(0, as: UInt32.self)
+  }
+
+  /// What the keys begin with under which a stream keeps where its partitions begin.
+  private static let startPrefix: UInt32 = 0xffff_fffe
+
+  /// The key that says: of this partition nothing before `offset` is kept.
+  static func start(of partition: UInt32, at offset: UInt64) -> [UInt8] {
+    var key: [UInt8] = []
+    key.append(bigEndian: startPrefix)
+    key.append(bigEndian: partition)
+    key.append(bigEndian: offset)
+    return key
+  }
+
+  /// The key behind all that say where a partition begins.
+  static func endOfStarts(of partition: UInt32) -> [UInt8] {
+    var key: [UInt8] = []
+    key.append(bigEndian: startPrefix)
+    key.append(bigEndian: partition + 1)
+    return key
+  }
+
+  /// The offset in a key that says where `partition` begins; nil where it is none.
+  static func readStart(_ key: ByteView, of partition: UInt32) -> UInt64? {
+    guard key.count == 4 + byteCount,
+      UInt32(bigEndian: key.load(0, as: UInt32.self)) == startPrefix,
+      UInt32(bigEndian: key.load(4, as: UInt32.self)) == partition
+    else { return nil }
+    return UInt64(bigEndian: key.load(8, as: UInt64.self))
   }
 
   /// What the keys of a stream's cursors begin with: no partition has this number.

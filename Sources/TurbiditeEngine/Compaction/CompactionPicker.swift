@@ -16,8 +16,11 @@ struct CompactionPlan: Hashable {
   /// No table below the output level shares a key with the inputs.
   var isBottommost: Bool
 
-  /// One table with nothing to merge with can change its level without being rewritten.
-  var isMove: Bool { inputs.count == 1 && outputInputs.isEmpty && inputLevel != outputLevel }
+  /// Tables with nothing to merge with can change their level without being rewritten.
+  var isMove: Bool {
+    guard outputInputs.isEmpty, inputLevel != outputLevel else { return false }
+    return inputs.count == 1 || inputs.areDisjoint
+  }
 
   var byteCount: UInt64 {
     (inputs + outputInputs).reduce(0) { $0 + $1.summary.byteCount }
@@ -150,13 +153,29 @@ struct CompactionPicker {
   private func level0Plan(_ base: Int) -> CompactionPlan? {
     let base = outputLevel(of: base)
     let list = tables.levels[0]
-    // The oldest table may move alone when nothing overlaps it: a load in key order does this.
-    if let oldest = list.last, !list.dropLast().contains(where: { $0.overlaps(oldest) }),
-      !tables.levels[base].contains(where: { $0.overlaps(oldest) })
-    {
-      return plan(0, base, [oldest])
+    // Tables that nothing overlaps move: a load in key order makes such, and a stream.
+    let movable = list.filter { table in
+      !list.contains { $0.fileNumber != table.fileNumber && $0.overlaps(table) }
+        && !isOverlapped(table, at: base)
+    }
+    guard movable.isEmpty else {
+      return CompactionPlan(
+        tree: tree, inputLevel: 0, outputLevel: base, inputs: movable, outputInputs: [],
+        isBottommost: false)
     }
     return plan(0, base, list)
+  }
+
+  /// Whether a table of a level below 0, whose tables ascend, shares a key with another.
+  private func isOverlapped(_ table: TableMetadata, at level: Int) -> Bool {
+    let list = tables.levels[level]
+    var low = 0
+    var high = list.count
+    while low < high {
+      let middle = (low + high) / 2
+      if list[middle].endsBefore(table) { low = middle + 1 } else { high = middle }
+    }
+    return low < list.count && list[low].overlaps(table)
   }
 
   /// The table whose merge rewrites the fewest bytes of the next level for each of its own.

@@ -12,6 +12,8 @@ struct TableSinkContext {
   var options: TableOptions
   /// A table ends when it holds about this many bytes on disk.
   var tableByteCount: UInt64
+  /// A table of less is not ended for the sake of a partition.
+  var smallestByteCount: UInt64
   /// Gives out file numbers that were never used.
   var nextNumber: @Sendable () -> UInt64
   var rarePaths: RarePaths
@@ -50,8 +52,7 @@ struct TableSink {
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
-    if let writer,
-      writer.byteCountEstimate >= context.tableByteCount || context.rarePaths.takes(.endTable),
+    if let writer, isAtEnd(writer, key),
       planted(.splitVersionsOfKey) || !lastKey.withView({ $0.isEqual(to: key) })
     {
       try finishTable(before: key.bytes(), isLast: false)
@@ -60,6 +61,21 @@ struct TableSink {
     try writer?.add(key, tag, value)
     lastKey.removeAll(keepingCapacity: true)
     lastKey.append(key)
+  }
+
+  /// Whether the next key should begin another table.
+  ///
+  /// A stream's partitions, and what is no partition's, have tables of their own, as far as that
+  /// does not make very small ones: their keys only grow, so such a table overlaps none that comes
+  /// later, and moves from level to level without being written again.
+  private func isAtEnd(_ writer: TableWriter, _ key: ByteView) -> Bool {
+    let byteCount = writer.byteCountEstimate
+    if byteCount >= context.tableByteCount || context.rarePaths.takes(.endTable) { return true }
+    guard context.options.keyspaceKind.partitionCount != nil,
+      lastKey.withView({ StreamKey.isParted($0, key) })
+    else { return false }
+    return byteCount >= context.smallestByteCount
+      || (lastKey.withView { StreamKey.read($0) } != nil && StreamKey.read(key) == nil)
   }
 
   /// Ends the last table.

@@ -53,6 +53,17 @@ struct VersionFilter {
     return .keep
   }
 
+  /// Whether every entry of a table is certain to be dropped, so that it need not be read: one
+  /// range tombstone after the other deletes all between its bounds.
+  func dropsAll(of table: TableSummary) -> Bool {
+    guard !tombstones.isEmpty, table.rangeTombstoneCount == 0 else { return false }
+    let stripe = firstSnapshot(atOrAbove: table.smallestSequence)
+    guard stripe == firstSnapshot(atOrAbove: table.largestSequence) else { return false }
+    return tombstones.cover(
+      from: table.smallestKey, through: table.largestKey, at: stripe ?? Tag.maximumSequence,
+      after: table.largestSequence)
+  }
+
   /// The range tombstones that must be kept: one a stripe, and none at the bottom that no snapshot
   /// needs.
   func survivingTombstones() -> RangeTombstones {

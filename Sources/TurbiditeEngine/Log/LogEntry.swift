@@ -65,6 +65,28 @@ package struct EncodedBatch: Sendable {
     appends.add(.init(stream: stream, partition: partition, position: position))
   }
 
+  /// Appends what makes a partition of a stream begin at `start`; it makes room in the end, and so
+  /// holds no values.
+  mutating func trim(
+    stream: UInt32, partition: UInt32, to start: UInt64, replacing old: UInt64?
+  ) {
+    let before = holdsValues
+    let first = StreamKey.bytes(partition: partition, offset: 0)
+    let end = StreamKey.bytes(partition: partition, offset: start)
+    first.withView { first in
+      end.withView { append(.rangeDeletion, keyspace: stream, first, $0) }
+    }
+    if let old {
+      StreamKey.start(of: partition, at: old).withView {
+        append(.deletion, keyspace: stream, $0, .empty)
+      }
+    }
+    StreamKey.start(of: partition, at: start).withView {
+      append(.value, keyspace: stream, $0, .empty)
+    }
+    holdsValues = before
+  }
+
   /// Writes the offset of an event into its key, which ends eight bytes behind `position`.
   mutating func setOffset(_ offset: UInt64, at position: Int) {
     for place in 0..<8 {

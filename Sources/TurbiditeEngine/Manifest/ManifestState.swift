@@ -209,3 +209,11 @@ extension TableMetadata {
     !endsBefore(other) && !other.endsBefore(self)
   }
 }
+
+extension [TableMetadata] {
+  /// Whether no two of the tables share a key.
+  var areDisjoint: Bool {
+    let sorted = sorted { $0.isBefore($1) }
+    return zip(sorted, sorted.dropFirst()).allSatisfy { $0.endsBefore($1) }
+  }
+}

@@ -271,6 +271,7 @@ extension TableMetadata {
     bytes.append(lengthPrefixed: summary.smallestKey)
     bytes.append(lengthPrefixed: summary.largestKey)
     bytes.append(summary.largestIsExclusive ? 1 : 0)
+    if let timestamp = summary.largestTimestamp { bytes.append(littleEndian: timestamp) }
   }
 
   fileprivate init(decoding field: inout ByteReader) throws(DecodingFailure) {
@@ -304,6 +305,7 @@ extension TableMetadata {
     properties.smallestKey = smallestKey.bytes()
     properties.largestKey = largestKey.bytes()
     properties.largestIsExclusive = flag == 1
+    if !field.isAtEnd { properties.largestTimestamp = try field.integer(Int64.self) }
     summary = TableSummary(
       properties, byteCount: byteCount, footerChecksum: footerChecksum)
   }

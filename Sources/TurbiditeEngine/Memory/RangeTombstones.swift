@@ -185,6 +185,22 @@ final class RangeTombstones: Sendable {
     return fragments[low].sequences.first { $0 <= snapshot }
   }
 
+  /// Whether each key in `[first, last]` has a tombstone newer than `sequence`, and not newer than
+  /// `snapshot`.
+  func cover(
+    from first: [UInt8], through last: [UInt8], at snapshot: UInt64, after sequence: UInt64
+  ) -> Bool {
+    var next = first
+    for fragment in fragments where compare(fragment.end, next) > 0 {
+      guard compare(fragment.start, next) <= 0,
+        let newest = fragment.sequences.first(where: { $0 <= snapshot }), newest > sequence
+      else { return false }
+      if compare(fragment.end, last) > 0 { return true }
+      next = fragment.end
+    }
+    return false
+  }
+
   /// What of the set lies in `[from, to)`; nil is unbounded.
   func clipped(from: [UInt8]?, to: [UInt8]?) -> RangeTombstones {
     var result: [Fragment] = []

@@ -188,8 +188,8 @@ struct RepairWriter {
     return TableSink(
       TableSinkContext(
         fileSystem: fileSystem, store: store, tree: tree, options: options,
-        tableByteCount: tableByteCount, nextNumber: { numbers.take() }, rarePaths: .never, gone: nil
-      ),
+        tableByteCount: tableByteCount, smallestByteCount: tableByteCount / 64,
+        nextNumber: { numbers.take() }, rarePaths: .never, gone: nil),
       tombstones: .none)
   }
 }

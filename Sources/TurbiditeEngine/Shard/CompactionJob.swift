@@ -15,6 +15,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   private var filter: VersionFilter?
   private var sink: TableSink?
   private var readEntryCount: UInt64 = 0
+  private var expectedEntryCount: UInt64 = 0
 
   /// A compaction that failed is tried again after a second, then after two, four and so on up to
   /// sixteen: on a full disk each attempt writes until there is no room for anything else.
@@ -58,17 +59,10 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   }
 
   private func begin() throws(StoreError) -> Bool {
-    let upper = handles(plan.inputs, plan.inputLevel)
-    let lower = handles(plan.outputInputs, plan.outputLevel)
+    var upper = handles(plan.inputs, plan.inputLevel)
+    var lower = handles(plan.outputInputs, plan.outputLevel)
     assert(upper.count == plan.inputs.count)
     assert(lower.count == plan.outputInputs.count)
-    var sources: [EntryCursor] = []
-    if plan.inputLevel == 0 {
-      for table in upper { sources.append(RunCursor([table], access: .sweep)) }
-    } else {
-      sources.append(RunCursor(upper, access: .sweep))
-    }
-    if !lower.isEmpty { sources.append(RunCursor(lower, access: .sweep)) }
     var sets: [RangeTombstones] = []
     for table in upper + lower where table.metadata.summary.rangeTombstoneCount > 0 {
       sets.append(try table.open().rangeTombstones)
@@ -78,6 +72,17 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       tombstones: sets.isEmpty ? .none : RangeTombstones.merged(sets),
       isBottommost: plan.isBottommost)
     self.filter = filter
+    // What is deleted as a whole goes without being read.
+    upper.removeAll { filter.dropsAll(of: $0.metadata.summary) }
+    lower.removeAll { filter.dropsAll(of: $0.metadata.summary) }
+    expectedEntryCount = (upper + lower).reduce(0) { $0 + $1.metadata.summary.entryCount }
+    var sources: [EntryCursor] = []
+    if plan.inputLevel == 0 {
+      for table in upper { sources.append(RunCursor([table], access: .sweep)) }
+    } else if !upper.isEmpty {
+      sources.append(RunCursor(upper, access: .sweep))
+    }
+    if !lower.isEmpty { sources.append(RunCursor(lower, access: .sweep)) }
     sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
       tombstones: filter.survivingTombstones(),
@@ -93,14 +98,11 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     try sink.finish()
     self.sink = sink
     // A reader that ends early without an error would lose records here for good.
-    let expected = (plan.inputs + plan.outputInputs).reduce(UInt64(0)) {
-      $0 + UInt64($1.summary.entryCount)
-    }
-    guard readEntryCount == expected else {
+    guard readEntryCount == expectedEntryCount else {
       throw .corrupt(
         Damage(
           file: version.levels[plan.inputLevel].first?.path ?? FileNames.shardsDirectory, offset: 0,
-          finding: "a compaction read \(readEntryCount) of \(expected) entries"))
+          finding: "a compaction read \(readEntryCount) of \(expectedEntryCount) entries"))
     }
     // A keyspace that was dropped meanwhile has no use for the tables.
     if try install(sink.tables) { self.sink = nil }

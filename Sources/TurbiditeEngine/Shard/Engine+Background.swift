@@ -23,6 +23,7 @@ extension Engine {
         // Of a keyspace that is dropped meanwhile no table is kept.
         keyspaceKind: keyspace?.kind ?? .plain),
       tableByteCount: tableByteCount,
+      smallestByteCount: UInt64(options.tableByteCount) / 64,
       nextNumber: { manifest.nextNumber() }, rarePaths: environment.rarePaths, gone: tables.gone)
   }
 

@@ -62,7 +62,7 @@ extension Engine {
   package func unpinSnapshot(_ sequence: UInt64) { pins.unpin(sequence) }
 
   /// The trees that may hold keys of a range: one, where the range lies within a partition part.
-  private func trees(
+  func trees(
     of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?
   ) -> ArraySlice<Tree> {
     guard shardCount > 1, let part = keyspace.partitioning.sharedPart(from: from, to: to) else {

@@ -309,7 +309,10 @@ struct EntryInserter {
       _ = try insert(entry, sequence, into: keyspace.trees[shard], engine)
       return
     }
-    for tree in keyspace.trees { try insertRange(entry, sequence, into: tree, engine) }
+    let end = entry.value.isEmpty ? nil : entry.value.bytes()
+    for tree in engine.trees(of: keyspace, from: entry.key.bytes(), to: end) {
+      try insertRange(entry, sequence, into: tree, engine)
+    }
   }
 
   /// Inserts one entry that is no range deletion.

@@ -22,6 +22,9 @@ extension FileInspection {
     if let counts = probe.properties {
       describe(counts)
       if counts.keyspaceKind != .plain { property("keyspace is", counts.keyspaceKind) }
+      if let timestamp = counts.largestTimestamp, timestamp > .min {
+        property("largest timestamp", timestamp)
+      }
       if let replacement = counts.replacement { describe(replacement) }
     }
     if let filter = probe.filter { describe(filter) }

@@ -87,7 +87,7 @@ extension Engine {
   }
 
   /// The offsets of a partition's events at one moment: from the first that is there to behind the
-  /// last.
+  /// last; where none is there, the next one's.
   package func offsets(
     of stream: KeyspaceState, partition: UInt32, at sequence: UInt64
   ) throws(StoreError) -> Range<UInt64> {
@@ -98,7 +98,8 @@ extension Engine {
     let cursor = try ScanCursor([stream.trees[shard].version], at: sequence, access: .point)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
     guard cursor.isValid, let last = StreamKey.read(cursor.key), last.partition == partition else {
-      return 0..<0
+      let start = try recordedStart(of: stream, partition: partition, at: sequence) ?? 0
+      return start..<start
     }
     try start.withView { start throws(StoreError) in try cursor.seek(start) }
     guard cursor.isValid, let first = StreamKey.read(cursor.key), first.partition == partition

@@ -43,8 +43,11 @@ enum TableFormat {
   /// The optional feature of a table whose properties say what kind of keyspace it belongs to.
   static let keyspaceKindFeature: UInt32 = 2
 
+  /// The optional feature of a stream's table, whose properties say how late its events are.
+  static let timestampFeature: UInt32 = 4
+
   /// All optional features that this code writes.
-  static let optionalFeatures = replacementFeature | keyspaceKindFeature
+  static let optionalFeatures = replacementFeature | keyspaceKindFeature | timestampFeature
 
   /// The longest key of a table: the user's 64 KiB and room for what the engine puts before it.
   ///

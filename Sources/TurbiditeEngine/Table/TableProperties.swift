@@ -30,11 +30,15 @@ struct TableProperties: Sendable, Hashable {
   var replacement: TableReplacement?
   /// That of the keyspace.
   var keyspaceKind = KeyspaceKind.plain
+  /// The largest timestamp of an event, the least number where there is none; nil in a table that
+  /// is no stream's.
+  var largestTimestamp: Int64?
 
   /// The optional features of a table with these properties.
   var optionalFeatures: UInt32 {
     (replacement == nil ? 0 : TableFormat.replacementFeature)
       | (keyspaceKind == .plain ? 0 : TableFormat.keyspaceKindFeature)
+      | (largestTimestamp == nil ? 0 : TableFormat.timestampFeature)
   }
 
   /// The properties block's payload.
@@ -51,6 +55,7 @@ struct TableProperties: Sendable, Hashable {
     payload.append(lengthPrefixed: largestKey)
     replacement?.append(to: &payload)
     keyspaceKind.append(to: &payload)
+    if let largestTimestamp { payload.append(littleEndian: largestTimestamp) }
     return payload
   }
 
@@ -82,6 +87,9 @@ struct TableProperties: Sendable, Hashable {
     }
     if let optionalFeatures, optionalFeatures & TableFormat.keyspaceKindFeature != 0 {
       properties.keyspaceKind = try KeyspaceKind.decode(&reader)
+    }
+    if let optionalFeatures, optionalFeatures & TableFormat.timestampFeature != 0 {
+      properties.largestTimestamp = try reader.integer(Int64.self)
     }
     // Features unknown here may have added fields.
     let mayExtend = optionalFeatures.map { $0 & ~TableFormat.optionalFeatures != 0 } ?? true
@@ -146,6 +154,8 @@ struct TableSummary: Sendable, Hashable {
   var largestKey: [UInt8]
   /// The largest bound is a range tombstone's end, beyond the last key.
   var largestIsExclusive: Bool
+  /// As in the properties.
+  var largestTimestamp: Int64?
 
   init(_ properties: TableProperties, byteCount: UInt64, footerChecksum: UInt64) {
     self.byteCount = byteCount
@@ -160,6 +170,7 @@ struct TableSummary: Sendable, Hashable {
     smallestKey = properties.smallestKey
     largestKey = properties.largestKey
     largestIsExclusive = properties.largestIsExclusive
+    largestTimestamp = properties.largestTimestamp
   }
 
   /// What a reader of the table must find.

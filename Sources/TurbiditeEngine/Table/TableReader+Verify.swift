@@ -28,7 +28,7 @@ extension TableReader {
   /// Checks every block and every entry, and goes on behind a bad one.
   ///
   /// - Parameters:
-  ///   - owns: whether a key with this hash belongs to the table's shard.
+  ///   - owns: whether a key whose partition part has this hash belongs to the table's shard.
   ///   - onDamage: told each finding, with the number of the block, or nil for the whole table.
   /// - Throws: what `progress` and `onDamage` throw, and what no damage to the file explains.
   func verifyBlocks(
@@ -70,6 +70,7 @@ extension TableReader {
       // What it says of other tables, and of its keyspace, nothing in it proves.
       counted.replacement = reader.properties.replacement
       counted.keyspaceKind = reader.properties.keyspaceKind
+      if reader.properties.largestTimestamp != nil { counted.largestTimestamp = .min }
       for fragment in reader.rangeTombstones.fragments {
         for sequence in fragment.sequences { counted.include(sequence: sequence) }
       }
@@ -89,7 +90,10 @@ extension TableReader {
         if !filter.mayContain(hash) {
           throw damage(file, block.offset, "the filter denies a key")
         }
-        if !owns(hash) { throw damage(file, block.offset, "a key belongs to another shard") }
+        let partitioning = properties.keyspaceKind.partitioning
+        if !owns(partitioning.shardHash(of: key, hash: hash)) {
+          throw damage(file, block.offset, "a key belongs to another shard")
+        }
       }
       if tally.counted.entryCount == 0 { tally.counted.smallestKey = key.bytes() }
       tally.counted.include(block, entry, isNewKey: isNew)
@@ -148,6 +152,11 @@ extension TableProperties {
     if !isNewKey { shadowedCount += 1 }
     rawByteCount &+= UInt64(block.key(entry).count &+ block.value(entry).count)
     include(sequence: block.tag(entry).sequence)
+    if let largest = largestTimestamp,
+      let timestamp = EventContent.timestamp(block.key(entry), block.tag(entry), block.value(entry))
+    {
+      largestTimestamp = max(largest, timestamp)
+    }
   }
 }
 

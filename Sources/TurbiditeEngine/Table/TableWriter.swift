@@ -52,6 +52,7 @@ final class TableWriter {
     filter = FilterBuilder(bitsPerKey: options.filterBitsPerKey)
     properties.replacement = replacement
     properties.keyspaceKind = options.keyspaceKind
+    if options.keyspaceKind.partitionCount != nil { properties.largestTimestamp = .min }
   }
 
   /// The entries added so far.
@@ -177,6 +178,11 @@ final class TableWriter {
     properties.rawByteCount += UInt64(key.count + value.count)
     properties.smallestSequence = min(properties.smallestSequence, tag.sequence)
     properties.largestSequence = max(properties.largestSequence, tag.sequence)
+    if let largest = properties.largestTimestamp,
+      let timestamp = EventContent.timestamp(key, tag, value)
+    {
+      properties.largestTimestamp = max(largest, timestamp)
+    }
   }
 
   private func writeBlock() throws(StoreError) -> BlockHandle {
