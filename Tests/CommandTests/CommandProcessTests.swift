@@ -9,15 +9,7 @@ import Testing
 @Suite("The command")
 struct CommandProcessTests {
   /// The command, built beside the test bundle.
-  private static let tool: String = {
-    // The executable that runs the tests lies in the directory of the products.
-    let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
-    let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-    let beside =
-      (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
-      .appendingPathComponent("turbidite").path
-    return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
-  }()
+  private static let tool = builtCommand
 
   private let place: Workplace
 

@@ -65,14 +65,7 @@ private let mayMount: Bool = {
   .enabled(
     if: mayMount, "full disk: skipped, this user may not mount a small disk"))
 struct FullDiskProcessTests {
-  private static let tool: String = {
-    let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
-    let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-    let beside =
-      (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
-      .appendingPathComponent("turbidite").path
-    return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
-  }()
+  private static let tool = builtCommand
 
   private static var options: Store.Options {
     var options = Store.Options(shardCount: 2)

@@ -9,14 +9,7 @@ import Testing
 /// it. What the store promises then is what it promises of any process that dies.
 @Suite("Limits on memory")
 struct MemoryLimitProcessTests {
-  private static let tool: String = {
-    let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
-    let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-    let beside =
-      (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
-      .appendingPathComponent("turbidite").path
-    return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
-  }()
+  private static let tool = builtCommand
 
   @Test("a load that runs out of memory ends with an error or dies, and the store is whole")
   func load() throws {

@@ -11,14 +11,7 @@ import Testing
 ///         them: what it answers for a call it does not do.
 @Suite("Short and interrupted calls")
 struct ShortCallProcessTests {
-  private static let tool: String = {
-    let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
-    let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-    let beside =
-      (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
-      .appendingPathComponent("turbidite").path
-    return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
-  }()
+  private static let tool = builtCommand
 
   private static let library = """
     #define _GNU_SOURCE

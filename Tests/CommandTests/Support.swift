@@ -44,6 +44,17 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
+/// The command, built beside the test bundle.
+let builtCommand: String = {
+  // The executable that runs the tests lies in the directory of the products.
+  let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
+  let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+  let beside =
+    (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
+    .appendingPathComponent("turbidite").path
+  return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
+}()
+
 /// A directory that goes when the value's owner is done.
 final class Workplace {
   let path: String

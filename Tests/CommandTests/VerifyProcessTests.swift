@@ -6,14 +6,7 @@ import Testing
 /// The built command, checking and copying stores: what it prints, and how it ends.
 @Suite("The command, checking")
 struct VerifyProcessTests {
-  private static let tool: String = {
-    let bundle = Bundle.allBundles.map(\.bundlePath).first { $0.hasSuffix(".xctest") }
-    let place = bundle.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-    let beside =
-      (place ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent())
-      .appendingPathComponent("turbidite").path
-    return FileManager.default.isExecutableFile(atPath: beside) ? beside : ".build/debug/turbidite"
-  }()
+  private static let tool = builtCommand
 
   private let place: Workplace
   private var store: String { place.file("store") }

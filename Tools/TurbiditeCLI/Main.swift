@@ -30,6 +30,12 @@ struct TurbiditeCommand: ParsableCommand {
           GetCommand.self, PutCommand.self, RemoveCommand.self, ScanCommand.self,
           DumpCommand.self, LoadCommand.self,
         ]),
+      CommandGroup(
+        name: "Streams",
+        subcommands: [
+          StreamsCommand.self, AppendCommand.self, TailCommand.self, CursorsCommand.self,
+          RetainCommand.self,
+        ]),
       CommandGroup(name: "Checking", subcommands: [VerifyCommand.self, RepairCommand.self]),
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self, CheckpointCommand.self]),
       CommandGroup(

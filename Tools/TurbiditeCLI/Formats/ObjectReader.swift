@@ -93,6 +93,61 @@ struct ObjectReader {
     throw failure("the line ends within a string")
   }
 
+  /// The bytes of a member of the object in `source`: a string's, or a number as it stands; nil
+  /// where the object has no such member.
+  ///
+  /// Of the other members only the ends are found.
+  static func member(_ name: String, of source: [UInt8]) throws(BadRecord) -> [UInt8]? {
+    var reader = ObjectReader(source, 0..<source.count)
+    var found: [UInt8]?
+    try reader.open()
+    while try reader.nextMember() != nil {
+      let isWanted = try reader.string() == Array(name.utf8)
+      try reader.colon()
+      if isWanted, found == nil { found = try reader.scalar() } else { try reader.skipValue() }
+    }
+    try reader.finish()
+    return found
+  }
+
+  /// A string's bytes, or those of a number, `true`, `false` or `null`.
+  private mutating func scalar() throws(BadRecord) -> [UInt8] {
+    switch peek() {
+    case 0x22: return try string()
+    case 0x7b, 0x5b: throw failure("neither a string nor a number")
+    default: return try token()
+    }
+  }
+
+  private mutating func token() throws(BadRecord) -> [UInt8] {
+    let begin = index
+    while let byte = peek(), ![0x2c, 0x5d, 0x7d].contains(byte), !ObjectReader.isSpace(byte) {
+      index += 1
+    }
+    guard index > begin else { throw failure("no value where one must be") }
+    return Array(source[begin..<index])
+  }
+
+  /// Passes over a value of any kind.
+  private mutating func skipValue() throws(BadRecord) {
+    var depth = 0
+    repeat {
+      skipSpace()
+      switch peek() {
+      case 0x22: _ = try string()
+      case 0x7b, 0x5b:
+        depth += 1
+        index += 1
+      case 0x7d where depth > 0, 0x5d where depth > 0:
+        depth -= 1
+        index += 1
+      case 0x2c where depth > 0, 0x3a where depth > 0: index += 1
+      case nil: throw failure("the line ends within a value")
+      default: _ = try token()
+      }
+    } while depth > 0
+  }
+
   private mutating func escape() throws(BadRecord) -> UInt32 {
     guard index + 1 < end else { throw failure("the line ends within a string") }
     let letter = source[index + 1]

@@ -208,6 +208,38 @@ struct Descriptor: Sendable, Hashable {
   }
 }
 
+/// Whether files of a store have changed.
+enum FileChanges {
+  /// A number that is another one when a file of the log was written, made or removed.
+  ///
+  /// Two writes within a tick of the file system's clock, some milliseconds, give one number: who
+  /// takes the mark before reading sees the second of them late, but sees it with the next change.
+  static func mark(of store: String) throws(CommandFailure) -> UInt64 {
+    let path = store + "/log"
+    // Safe: opendir takes a string that lives through the call, and what it returns is used until
+    // closedir.
+    guard let directory = unsafe opendir(path) else {
+      throw .system(DescriptorFailure(operation: "opendir", code: errno), at: path)
+    }
+    defer { unsafe closedir(directory) }
+    var mark: UInt64 = 0
+    while let entry = unsafe readdir(directory) {
+      var status = stat()
+      // Safe: the name ends with a zero, and fstatat fills the structure it is given, or fails: a
+      // file may be gone by now.
+      let found = unsafe withUnsafePointer(to: entry.pointee.d_name) { name in
+        unsafe name.withMemoryRebound(to: CChar.self, capacity: 1) { name in
+          unsafe fstatat(dirfd(directory), name, &status, AT_SYMLINK_NOFOLLOW)
+        }
+      }
+      guard found == 0 else { continue }
+      let time = UInt64(bitPattern: Int64(status.st_mtim.tv_sec) &* 1_000_000_000)
+      mark = mark &+ (time &+ UInt64(status.st_mtim.tv_nsec)) &* (UInt64(status.st_ino) | 1)
+    }
+    return mark
+  }
+}
+
 /// Makes a directory, which must not exist, in one that does.
 func createDirectory(_ path: String) throws(DescriptorFailure) {
   // Safe: the path is a Swift string that lives through the call.

@@ -60,6 +60,9 @@ final class Input {
     return Array(buffer[start..<min(end, start + count)])
   }
 
+  /// Whether the next line needs no wait: it was read already.
+  var hasLine: Bool { firstIndex(of: 0x0a, in: buffer, from: start, to: end) != nil }
+
   /// Where the next line stands in `buffer`, without its newline; nil at the end of the input.
   ///
   /// The place is good until the next call. A line that ends with the input instead of a newline

@@ -43,6 +43,27 @@ enum Signals {
     if caught.load(ordering: .relaxed) != 0 { throw .interrupted }
   }
 
+  /// Waits for so long.
+  ///
+  /// - Throws: `interrupted` when a signal comes, `brokenPipe` when nobody reads `output` any more.
+  static func pause(
+    _ duration: Duration, watching output: Descriptor
+  ) throws(CommandFailure) {
+    let (seconds, attoseconds) = duration.components
+    let milliseconds = Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+    var entries = [
+      pollfd(fd: wakeup.number, events: Int16(POLLIN), revents: 0),
+      // An end that was closed is told without being asked for.
+      pollfd(fd: output.number, events: 0, revents: 0),
+    ]
+    // Safe: two entries are given, and the count is two.
+    _ = unsafe entries.withUnsafeMutableBufferPointer { list in
+      unsafe poll(list.baseAddress, 2, milliseconds)
+    }
+    try check()
+    if entries[1].revents & Int16(POLLERR) != 0 { throw .brokenPipe }
+  }
+
   /// Takes over the signals.
   ///
   /// Called once, before anything is opened.

@@ -1,0 +1,181 @@
+import Foundation
+import Testing
+
+@testable import TurbiditeCLI
+
+/// The verbs of streams in the built command: what they print, and how they end.
+@Suite("The verbs of streams")
+struct StreamVerbProcessTests {
+  private let place: Workplace
+
+  init() throws { place = try Workplace() }
+
+  private var store: String { place.file("store") }
+
+  private func run(_ arguments: [String], input: String = "") throws -> Outcome {
+    try runProgram(builtCommand, arguments, input: Array(input.utf8))
+  }
+
+  private func shell(_ line: String) throws -> Outcome {
+    try runProgram(
+      "/bin/bash", ["-c", "T='\(builtCommand)'; S='\(store)'; D='\(place.path)'; \(line)"])
+  }
+
+  @Test("append takes lines, TSV and JSON; tail prints them in their order")
+  func appendAndTail() throws {
+    let made = try run(
+      ["append", store, "clicks", "--create", "--partitions", "4", "--json"],
+      input: "a\nb\n\nlast without a newline")
+    #expect(made.status == 0, "\(made.error)")
+    #expect(made.text == #"{"schema":"turbidite.append/1","events":4}"# + "\n")
+    let keyed = """
+      {"user":"u1","deep":{"a":["}",{"b":"]"}]}}
+      {"n":1.5e3,"user":42}
+      {"other":true}
+
+      """
+    #expect(
+      try run(["append", store, "clicks", "--key-field", "user"], input: keyed).status == 0)
+    #expect(
+      try run(["append", store, "clicks", "--as", "tsv"], input: "u1\tx\\ty\n").status == 0)
+    let object = #"{"key":"u1","value":"z"}"# + "\n"
+    #expect(
+      try run(["append", store, "clicks", "--as", "ndjson", "--synced"], input: object).status == 0)
+    let program = """
+      import json, sys
+      for line in sys.stdin:
+          event = json.loads(line)
+          print(event["partition"], event["offset"], event.get("key"), event["value"][:3])
+      """
+    let events = try run(["tail", store, "clicks", "--json"])
+    let lines = try runPython(program, input: events.output).text.split(separator: "\n")
+    #expect(lines.count == 9)
+    let user1 = lines.filter { $0.contains(" u1 ") }.map { $0.split(separator: " ") }
+    #expect(Set(user1.map { $0[0] }).count == 1, "a key has one partition: \(user1)")
+    #expect(user1.map { $0[3] } == ["{\"u", "x\ty", "z"])
+    #expect(lines.contains { $0.contains(" 42 ") })
+    #expect(lines.count { $0.contains(" None ") } == 5)
+    let values = try run(["tail", store, "clicks", "--values", "--limit", "3"])
+    #expect(values.text.split(separator: "\n", omittingEmptySubsequences: false).count == 4)
+    let streams = try run(["streams", store, "--format", "tsv"])
+    #expect(streams.text == "stream\tpartitions\tevents\tcursors\nclicks\t4\t9\t0\n")
+    let partitions = try run(["streams", store, "clicks", "--format", "tsv"]).text
+    #expect(partitions.split(separator: "\n").count == 5)
+    #expect(try run(["verify", store, "--deep"]).status == 0)
+  }
+
+  @Test("tail --follow prints what another process appends, and ends by a signal or a gone reader")
+  func follow() throws {
+    #expect(try run(["append", store, "clicks", "--create"], input: "old\n").status == 0)
+    // The appending process waits for what follows each line to be printed before the next.
+    let outcome = try shell(
+      """
+      mkfifo $D/pipe
+      $T tail $S clicks --follow --values --from start >$D/out & tail=$!
+      wait_for() { for i in $(seq 600); do grep -q "$1" $D/out && return; sleep 0.05; done; exit 9; }
+      $T append $S clicks <$D/pipe 2>/dev/null & append=$!
+      exec 3>$D/pipe
+      wait_for old
+      for line in one two three; do echo $line >&3; wait_for $line; done
+      exec 3>&-
+      wait $append || exit 8
+      kill -TERM $tail; wait $tail; echo $? >$D/status
+      cat $D/out $D/status
+      """)
+    #expect(outcome.text == "old\none\ntwo\nthree\n143\n", "\(outcome.status) \(outcome.error)")
+    let gone = try shell(
+      "timeout 30 $T tail $S clicks --follow --from start | head -1; exit ${PIPESTATUS[0]}")
+    #expect(gone.status == 141, "\(gone.error)")
+    #expect(gone.text.hasSuffix("\told\n"))
+  }
+
+  @Test("retain drops by age, size and cursors; cursors are listed and forgotten")
+  func retention() throws {
+    #expect(try run(["append", store, "clicks", "--create"], input: "a\nb\n").status == 0)
+    #expect(try run(["cursors", store, "--format", "tsv"]).text.split(separator: "\n").count == 1)
+    #expect(try run(["cursors", store, "clicks", "--remove", "nobody"]).status == 1)
+    #expect(try run(["cursors", store, "--remove", "nobody"]).status == 64)
+    let none = try run(["retain", store, "clicks", "--unread", "--json"])
+    #expect(
+      none.text == #"{"schema":"turbidite.retain/1","events":0,"partitions":[],"unread":[]}"# + "\n"
+    )
+    let all = try run(["retain", store, "clicks", "--size", "0", "--json"])
+    #expect(all.status == 0, "\(all.error)")
+    #expect(all.text.contains(#""partitions":[{"partition":0,"from":0,"to":2}]"#), "\(all.text)")
+    #expect(try run(["tail", store, "clicks"]).output.isEmpty)
+    #expect(try run(["append", store, "clicks"], input: "c\n").status == 0)
+    #expect(try run(["tail", store, "clicks"]).text.hasPrefix("0\t2\t"))
+  }
+
+  @Test("what makes no sense has its status, and changes nothing")
+  func refusals() throws {
+    #expect(try run(["append", store, "clicks"], input: "a\n").status == 66)
+    #expect(try run(["append", store, "clicks", "--create"], input: "a\n").status == 0)
+    for arguments in [
+      ["append", "clicks", "--partitions", "3"], ["append", "clicks", "--as", "raw"],
+      ["append", "clicks", "--as", "tsv", "--key-field", "k"],
+      ["tail", "clicks", "--from", "yesterday"],
+      ["tail", "clicks", "--from", "2026-02-30T00:00:00Z"],
+      ["tail", "clicks", "--limit", "-1"], ["tail", "clicks", "--json", "--values"],
+      ["tail", "clicks", "--partition", "1"], ["append", "clicks", "--partition", "1"],
+      ["retain", "clicks"], ["retain", "clicks", "--age", "7"],
+      ["retain", "clicks", "--size", "-1"],
+      ["append", "clicks", "--create", "--partitions", "2"],
+    ] {
+      let outcome = try run([arguments[0], store] + arguments.dropFirst(), input: "a\n")
+      #expect(outcome.status == 64, "\(arguments): \(outcome.error)")
+    }
+    for verb in ["tail", "streams", "cursors", "append", "retain"] {
+      let rest = verb == "retain" ? ["--unread"] : []
+      #expect(try run([verb, store, "nothing"] + rest, input: "a\n").status == 1, "\(verb)")
+    }
+    for line in ["{\"k\":", "{\"k\":}", "{\"k\":{}}", "[1]", "{\"k\":\"a\"} x", "{\"k\" \"a\"}"] {
+      let outcome = try run(
+        ["append", store, "clicks", "--key-field", "k"], input: "{\"k\":\"good\"}\n\(line)\n")
+      #expect(outcome.status == 65, "\(line): \(outcome.error)")
+      #expect(outcome.error.contains("standard input:2:"))
+    }
+    let events = try run(["streams", store, "--format", "tsv"]).text
+    #expect(events.hasSuffix("clicks\t1\t7\t0\n"), "the good lines stay: \(events)")
+  }
+
+  @Test("moments are read as they are written")
+  func moments() {
+    var random = SeededGenerator(seed: 9)
+    for _ in 0..<2_000 {
+      let moment = Int64.random(in: 0..<253_402_300_800_000_000, using: &random)
+      let rounded = [moment, moment / 1_000_000 * 1_000_000, moment / 1000 * 1000][
+        Int.random(in: 0..<3, using: &random)]
+      let text = Moment.text(microseconds: rounded)
+      #expect(Moment.microseconds(text) == rounded, "\(text)")
+    }
+    #expect(Moment.microseconds("1970-01-01T00:00:00Z") == 0)
+    for text in [
+      "", "Z", "1970-01-01", "1970-01-01T00:00:00", "1970-13-01T00:00:00Z", "2025-02-29T00:00:00Z",
+      "1970-01-01T24:00:00Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.0000001Z",
+      "1970-01-01t00:00:00Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+01:00",
+    ] {
+      #expect(Moment.microseconds(text) == nil, "\(text)")
+    }
+    #expect(Moment.text(microseconds: -5) == "-5")
+    #expect(Moment.text(microseconds: .max) == "\(Int64.max)")
+  }
+
+  @Test("the member of any line is found or the line is refused, and nothing traps")
+  func members() throws {
+    var random = SeededGenerator(seed: 10)
+    let pieces = [
+      "{", "}", "[", "]", ",", ":", "\"k\"", "\"a\\u0041\"", "1", " ", "null", "\"", "é",
+    ]
+    for _ in 0..<20_000 {
+      let count = Int.random(in: 0...12, using: &random)
+      let text = (0..<count).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+      do { _ = try ObjectReader.member("k", of: Array(text.utf8)) } catch {
+        #expect(error.column <= text.utf8.count + 1)
+      }
+    }
+    let line = Array(#" {"a":{"k":1},"k":"v\n","k":2} "#.utf8)
+    #expect(try ObjectReader.member("k", of: line) == Array("v\n".utf8))
+    #expect(try ObjectReader.member("b", of: line) == nil)
+  }
+}
