@@ -127,7 +127,7 @@ extension Engine {
     deleteObsolete()
     var next: UInt64?
     var resting: [Tree] = []
-    for tree in allTrees {
+    for tree in occupiedTrees {
       let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
       let byteCount = tree.version.active?.memtable.byteCount ?? 0
       if restsAt <= now, byteCount >= options.memtableByteCount / 16 { resting.append(tree) }

@@ -232,7 +232,7 @@ private struct Opener {
     removeOrphans(files, engine, oldManifests)
     engine.jobs.serve(engine)
     environment.scheduler.start(engine.jobs)
-    for tree in engine.allTrees { engine.considerWork(tree) }
+    for tree in engine.occupiedTrees { engine.considerWork(tree) }
     engine.jobs.wakeUp(
       at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
     return engine
@@ -303,7 +303,7 @@ private struct Opener {
   /// of the store's: they may outlive it, and a repair without a manifest may meet them.
   private func noteOrphans(_ files: FileInventory, _ engine: Engine) {
     var live: Set<UInt64> = []
-    for tree in engine.allTrees {
+    for tree in engine.occupiedTrees {
       for table in tree.version.levels.joined() { live.insert(table.metadata.fileNumber) }
     }
     for (path, _) in files.tablesAndSegments {
@@ -329,7 +329,7 @@ private struct Opener {
       engine.obsolete.add(ObsoleteFile(path: path, fileNumber: 0, removedBy: edit))
     }
     var live: Set<String> = []
-    for tree in engine.allTrees {
+    for tree in engine.occupiedTrees {
       for table in tree.version.levels.joined() { live.insert(table.path) }
     }
     if let log = engine.log {

@@ -108,7 +108,7 @@ extension Engine {
       reserve.doWithout()
       report(error, of: .reserve)
     }
-    for tree in allTrees { considerWork(tree) }
+    for tree in occupiedTrees { considerWork(tree) }
   }
 
   /// Runs `body`, which makes room; when there is none for it, once more with the reserve.

@@ -206,6 +206,10 @@ package final class Engine: Sendable {
   var allTrees: [Tree] {
     keyspaces.withLock { $0.values.sorted { $0.id < $1.id } }.flatMap(\.trees)
   }
+
+  /// The trees that hold something: a store may have tens of thousands of others, a thousand
+  /// keyspaces in 64 shards.
+  var occupiedTrees: [Tree] { allTrees.filter { !$0.version.isEmpty } }
 }
 
 /// What recovery found, for those who ask.

@@ -95,6 +95,8 @@ final class TreeVersion: Sendable {
   /// The active and the frozen memtables, newest first.
   var memtables: [LoggedMemtable] { (active.map { [$0] } ?? []) + frozen }
 
+  var isEmpty: Bool { active == nil && frozen.isEmpty && levels[0].isEmpty && runs.isEmpty }
+
   /// The largest key that anything here mentions, or nil when there is none.
   var lastKey: [UInt8]? {
     var last = ByteView.empty

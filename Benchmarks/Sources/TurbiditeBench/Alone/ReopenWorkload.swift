@@ -11,6 +11,7 @@ private let smallCount = 10_000
 func measureReopen(_ settings: Settings, _ report: inout Report) throws {
   try withDirectory { directory in
     try measureQuiet(directory, &report)
+    try measureIdle(directory + "/idle", &report)
     try measureKilled(directory, settings, &report)
   }
 }
@@ -47,6 +48,39 @@ private func measureQuiet(_ directory: String, _ report: inout Report) throws {
   add("create an empty store, median of 15", creations, target: nil)
   add("open an empty store, median of 15", empties, target: 10)
   add("open 10,000 records, median of 15", smalls, target: nil)
+}
+
+/// A store of 64 shards and 1,000 keyspaces, of which a tenth hold a key: opened, and left alone.
+private func measureIdle(_ path: String, _ report: inout Report) throws {
+  let made = try Store.Blocking.open(
+    at: path, mode: .create, options: Store.Options(shardCount: 64))
+  for number in 0..<1000 {
+    let keyspace = try made.blocking.createKeyspace("keyspace \(number)")
+    if number % 10 == 0 { try made.blocking.put("key", "value", in: keyspace) }
+  }
+  try made.blocking.close()
+  var opens: [Double] = []
+  for _ in 0..<15 {
+    let opening = Stopwatch()
+    let store = try Store.Blocking.open(at: path, mode: .existing)
+    opens.append(opening.milliseconds)
+    try store.blocking.close()
+  }
+  let store = try Store.Blocking.open(at: path, mode: .existing)
+  // What an opening leaves to do, and what comes when trees have rested, is done by then.
+  sleep(8)
+  let before = ResourceUse()
+  sleep(5)
+  let busy = (ResourceUse().processorSeconds - before.processorSeconds) * 1000
+  try store.blocking.close()
+  report.add(
+    Measurement(
+      workload: "reopen", name: "open 64 shards, 1,000 keyspaces, median of 15",
+      number: median(opens), unit: "ms", digits: 2, target: 50))
+  report.add(
+    Measurement(
+      workload: "reopen", name: "processor time of that store, idle, 5 s", number: busy,
+      unit: "ms", digits: 2, target: 1))
 }
 
 private func measureKilled(
