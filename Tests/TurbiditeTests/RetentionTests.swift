@@ -1,5 +1,6 @@
 // RetentionTests — of a stream whole files go, and no offset is ever given twice.
 
+import Foundation
 import Testing
 import TurbiditeSimulation
 
@@ -141,6 +142,32 @@ struct RetentionTests {
       stream = try store.blocking.stream("clicks")
     }
     #expect(try store.blocking.events(of: stream, partition: 0).next() == nil)
+    try store.blocking.close()
+  }
+
+  @Test("of threads that trim at once the farthest counts, and no offset is given again")
+  func concurrentTrims() throws {
+    let scratch = ScratchDirectory()
+    var store = try Store.Blocking.open(at: scratch.file("store"))
+    var stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    for round in 1...150 as ClosedRange<UInt64> {
+      try store.blocking.append(
+        contentsOf: (0..<20).map { NewEvent(Bytes("\($0)")) }, to: stream)
+      let next = 20 * round
+      let (blocking, clicks) = (store.blocking, stream)
+      DispatchQueue.concurrentPerform(iterations: 4) { thread in
+        do {
+          let before = next - UInt64(thread == 0 ? 0 : (thread * 5 + Int(round)) % 19)
+          try blocking.trim(clicks, partition: 0, before: before)
+        } catch { Issue.record("\(error)") }
+      }
+      try #require(try store.blocking.offsets(of: stream, partition: 0) == next..<next)
+      guard round % 50 == 0 else { continue }
+      try store.blocking.close()
+      store = try Store.Blocking.open(at: scratch.file("store"))
+      stream = try store.blocking.stream("clicks")
+      try #require(try store.blocking.offsets(of: stream, partition: 0) == next..<next)
+    }
     try store.blocking.close()
   }
 

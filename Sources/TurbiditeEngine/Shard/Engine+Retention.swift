@@ -35,13 +35,17 @@ extension Engine {
   ) throws(StoreError) -> [UInt32: Range<UInt64>] {
     var gone: [UInt32: Range<UInt64>] = [:]
     var batch = EncodedBatch()
+    // Others may trim meanwhile: what is replaced is smaller than what replaces it, as both were at
+    // one moment, so whatever they write the largest of all stays, and that counts.
+    let moment = pinSnapshot()
+    defer { unpinSnapshot(moment) }
     for (partition, wanted) in starts.sorted(by: { $0.key < $1.key }) {
-      let held = try offsets(of: stream, partition: partition, at: visibleSequence)
+      let held = try offsets(of: stream, partition: partition, at: moment)
       let start = min(wanted, held.upperBound)
       guard start > held.lowerBound else { continue }
-      batch.trim(
-        stream: stream.id, partition: partition, to: start,
-        replacing: try recordedStart(of: stream, partition: partition, at: visibleSequence))
+      let recorded = try recordedStart(of: stream, partition: partition, at: moment)
+      assert(recorded ?? 0 < start)
+      batch.trim(stream: stream.id, partition: partition, to: start, replacing: recorded)
       gone[partition] = held.lowerBound..<start
     }
     if batch.entryCount > 0 { try commit(batch, synced: synced) }
