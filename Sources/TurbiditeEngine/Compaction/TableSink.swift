@@ -63,6 +63,10 @@ struct TableSink {
     lastKey.append(key)
   }
 
+  /// A writer holds eight bytes of memory a key until it makes the filter: of records of a few
+  /// bytes, 16 MiB of table hold millions.
+  private static let largestEntryCount = 1 << 20
+
   /// Whether the next key should begin another table.
   ///
   /// A stream's partitions, and what is no partition's, have tables of their own, as far as that
@@ -70,7 +74,11 @@ struct TableSink {
   /// later, and moves from level to level without being written again.
   private func isAtEnd(_ writer: TableWriter, _ key: ByteView) -> Bool {
     let byteCount = writer.byteCountEstimate
-    if byteCount >= context.tableByteCount || context.rarePaths.takes(.endTable) { return true }
+    if byteCount >= context.tableByteCount || writer.entryCount >= Self.largestEntryCount
+      || context.rarePaths.takes(.endTable)
+    {
+      return true
+    }
     guard context.options.keyspaceKind.partitionCount != nil,
       lastKey.withView({ StreamKey.isParted($0, key) })
     else { return false }

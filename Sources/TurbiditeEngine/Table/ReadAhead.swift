@@ -49,18 +49,18 @@ struct ReadAhead {
     let handle = reader.index.handle(number)
     let cached = reader.cache.lookup(reader.identity.fileNumber, handle.offset, isScan: !isKept)
     if let cached { return cached }
-    let block = try read(number, step, handle, of: reader)
+    let block = try read(number, step, handle, of: reader, isKept: isKept)
     if isKept { reader.cache.insert(block) }
     return block
   }
 
   private mutating func read(
-    _ number: Int, _ step: Int, _ handle: BlockHandle, of reader: TableReader
+    _ number: Int, _ step: Int, _ handle: BlockHandle, of reader: TableReader, isKept: Bool
   ) throws(StoreError) -> Block {
     if let bytes, handle.offset >= start,
       handle.end <= start + UInt64(bytes.view.count)
     {
-      return try makeBlock(bytes, from: start, number, reader)
+      return try makeBlock(bytes, from: start, number, reader, isKept: isKept)
     }
     switch step {
     case 1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
@@ -85,17 +85,17 @@ struct ReadAhead {
     let count = Int(reader.index.handle(last).end - start)
     let read = try readAvailable(reader.file, at: start, count: count)
     bytes = read
-    return try makeBlock(read, from: start, number, reader)
+    return try makeBlock(read, from: start, number, reader, isKept: isKept)
   }
 
   /// A block out of bytes that were read from `start` on; they may end early, where the file does.
   private func makeBlock(
-    _ bytes: FileBytes, from start: UInt64, _ number: Int, _ reader: TableReader
+    _ bytes: FileBytes, from start: UInt64, _ number: Int, _ reader: TableReader, isKept: Bool
   ) throws(StoreError) -> Block {
     let handle = reader.index.handle(number)
     let skip = min(Int(handle.offset - start), bytes.view.count)
     let length = min(Int(handle.byteCount), bytes.view.count - skip)
     let part = FileBytes(owner: bytes.owner, view: bytes.view.slice(skip, length))
-    return try reader.makeBlock(part, number)
+    return try reader.makeBlock(part, number, isKept: isKept)
   }
 }

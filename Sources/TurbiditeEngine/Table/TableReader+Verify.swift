@@ -112,7 +112,8 @@ extension TableReader {
     }
     let handle = index.handle(number)
     return try makeBlock(
-      try readAvailable(file, at: handle.offset, count: Int(handle.byteCount)), number)
+      try readAvailable(file, at: handle.offset, count: Int(handle.byteCount)), number,
+      isKept: false)
   }
 
   private func disagreement(with tally: Tally) -> Damage? {

@@ -118,20 +118,24 @@ final class TableReader: Sendable {
     }
     if access == .cachedOnly { return nil }
     let bytes = try readAvailable(file, at: handle.offset, count: Int(handle.byteCount))
-    let block = try makeBlock(bytes, number)
+    let block = try makeBlock(bytes, number, isKept: true)
     if access == .point { cache.insert(block) }
     return block
   }
 
   /// Checks the bytes read for data block `number`, decodes them, and holds the entries against the
   /// separators around the block; these ascend, so this proves the order from block to block.
-  func makeBlock(_ bytes: FileBytes, _ number: Int) throws(StoreError) -> Block {
+  ///
+  /// - Parameter isKept: the cache is to keep the block, so it is made in the cache's memory.
+  func makeBlock(
+    _ bytes: FileBytes, _ number: Int, isKept: Bool
+  ) throws(StoreError) -> Block {
     let handle = index.handle(number)
     let checked = try checkBlock(
       bytes, at: handle, seed: seed, largest: Int(properties.largestBlockByteCount), in: file)
     let block = try Block(
       checked, BlockKey(identity.fileNumber, handle.offset), path: file.path,
-      memory: cache.memory)
+      memory: isKept ? cache.memory : nil)
     let last = block.count - 1
     if number > 0, index.orderOfSeparator(number - 1, block.key(0), block.tag(0)) >= 0 {
       throw damage(file, handle.offset, "the first key is not after the index's separator")

@@ -210,7 +210,8 @@ struct Descriptor: Sendable, Hashable {
 
 /// Whether files of a store have changed.
 enum FileChanges {
-  /// A number that is another one when a file of the log was written, made or removed.
+  /// A number that is another one when a file of the log was written, made or removed; 0 where
+  /// there is no log, which the opening of the store has more to say of.
   ///
   /// Two writes within a tick of the file system's clock, some milliseconds, give one number: who
   /// takes the mark before reading sees the second of them late, but sees it with the next change.
@@ -219,7 +220,9 @@ enum FileChanges {
     // Safe: opendir takes a string that lives through the call, and what it returns is used until
     // closedir.
     guard let directory = unsafe opendir(path) else {
-      throw .system(DescriptorFailure(operation: "opendir", code: errno), at: path)
+      let failure = DescriptorFailure(operation: "opendir", code: errno)
+      if failure.cause == .absent { return 0 }
+      throw .system(failure, at: path)
     }
     defer { unsafe closedir(directory) }
     var mark: UInt64 = 0
