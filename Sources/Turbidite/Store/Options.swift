@@ -32,7 +32,8 @@ extension Store {
     ///
     /// The default of 256 MiB holds ten million records' indexes and filters and two memtables a
     /// shard beside a cache. From 64 MiB on the process grows by no more than the budget and 15
-    /// percent (`Tools/bench budget`); below that the buffers of background work weigh more.
+    /// percent, as `Tools/bench budget` shows of values from 100 bytes on; below that, and with
+    /// millions of records of a few bytes, the buffers of background work weigh more.
     public var memoryBudgetByteCount = 256 << 20
 
     /// A memtable of this size is written to a table: 4 KiB to 1 GiB, at most a quarter of the

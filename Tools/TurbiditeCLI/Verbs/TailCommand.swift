@@ -41,7 +41,7 @@ struct TailCommand: Verb {
   func run() throws {
     let output = Output.standard()
     var remaining = limit ?? .max
-    var start = (from ?? (follow ? .end : .start))
+    let start = from ?? (follow ? .end : .start)
     var next: [Int: UInt64]?
     try output.finishing {
       while true {
@@ -49,23 +49,21 @@ struct TailCommand: Verb {
         let clock = ContinuousClock()
         let begin = clock.now
         next = try withReadOnlyStore(at: directory) { store in
-          try print(store, start, next, &remaining, to: output)
+          try printEvents(store, start, next, &remaining, to: output)
         }
-        start = .start
         try output.flush()
         guard follow, remaining > 0 else { return }
         // No more than half of the time goes into opening the store.
         let pause = max(.milliseconds(100), begin.duration(to: clock.now))
         repeat {
           try Signals.pause(pause, watching: output.descriptor)
-        } while try FileChanges.mark(
-          of: directory) == mark
+        } while try mark == FileChanges.mark(of: directory)
       }
     }
   }
 
   /// - Returns: the next offset wanted of each partition.
-  private func print(
+  private func printEvents(
     _ store: Store, _ place: TailPlace, _ reached: [Int: UInt64]?, _ remaining: inout Int,
     to output: Output
   ) throws -> [Int: UInt64] {

@@ -19,8 +19,8 @@ private struct BudgetShape {
 
   /// Some of these took twice their budget and more once.
   ///
-  /// The small budgets first: what `malloc` keeps of a store's, and of the values that were made for
-  /// it, counts against those that follow.
+  /// The small budgets first: what `malloc` keeps of a store's, and of the values that were made
+  /// for it, counts against those that follow.
   static let all = [
     BudgetShape(budgetMebibytes: 64),
     BudgetShape(budgetMebibytes: 64, valueByteCount: 20_000, threadCount: 8),
@@ -76,7 +76,7 @@ private func put(_ index: Int, _ shape: BudgetShape, into store: Store) throws {
   try store.blocking.put(Bytes(key), Bytes(value(index, shape.valueByteCount)))
 }
 
-/// Half random bytes, half a repetition; the number of the record in front.
+/// Random bytes in the first half, one repeated in the other.
 private func value(_ index: Int, _ byteCount: Int) -> [UInt8] {
   var value = [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: byteCount)
   var word = mix(UInt64(index))
@@ -87,7 +87,8 @@ private func value(_ index: Int, _ byteCount: Int) -> [UInt8] {
   return value
 }
 
-/// Seven gets, two puts and a scan of twenty entries in ten operations; each value is compared.
+/// Seven gets, two puts and a scan of twenty entries in ten operations; each value that is
+/// got is compared.
 private func operate(
   _ chance: UInt64, of count: Int, _ shape: BudgetShape, on store: Store
 ) throws {
