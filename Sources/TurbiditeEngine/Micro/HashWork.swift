@@ -22,7 +22,9 @@ enum HashWork {
     let records = try Records(0..<Records.count)
     let hashes = (0..<Records.count).map { records.key($0).hash() }
     var builder = FilterBuilder(bitsPerKey: 10)
-    for index in stride(from: 0, to: Records.count, by: 2) { builder.add(hashes[index]) }
+    for index in stride(from: 0, to: Records.count, by: 2) {
+      try builder.add(hashes[index])
+    }
     let filter = try builder.payload().withView { try Filter($0) }
     var sum = 0
     for index in 0..<count where filter.mayContain(hashes[index & Records.mask]) { sum &+= 1 }

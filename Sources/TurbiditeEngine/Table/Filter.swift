@@ -29,15 +29,41 @@ struct FilterProbe {
 }
 
 /// Collects the hashes of a table's distinct keys and makes their filter.
+///
+/// Invariant: all pages but the last are full; hash `i` is in page `i / hashesPerPage`.
 struct FilterBuilder {
+  private static let hashesPerPage = 1 << 13
+
   let bitsPerKey: Int
-  private var hashes: [UInt64] = []
+  /// Pages rather than one array: one that doubles takes three times its size as it grows, and
+  /// `malloc` keeps that for each of the threads that write tables.
+  private var pages: [OwnedBuffer] = []
+  private var hashCount = 0
 
   init(bitsPerKey: Int) { self.bitsPerKey = bitsPerKey }
 
-  var byteCountEstimate: Int { hashes.count * bitsPerKey / 8 + 72 }
+  var byteCountEstimate: Int { hashCount * bitsPerKey / 8 + 72 }
 
-  mutating func add(_ hash: UInt64) { hashes.append(hash) }
+  @inline(__always)
+  mutating func add(_ hash: UInt64) throws(StoreError) {
+    let place = hashCount % Self.hashesPerPage
+    if place == 0 { try addPage() }
+    pages[pages.count - 1].store(hash, at: 8 * place)
+    hashCount += 1
+  }
+
+  private mutating func addPage() throws(StoreError) {
+    let byteCount = 8 * Self.hashesPerPage
+    guard let page = OwnedBuffer(lasting: byteCount) else {
+      throw .resourceExhausted("no memory for \(byteCount) bytes of a filter")
+    }
+    pages.append(page)
+  }
+
+  private func hash(_ index: Int) -> UInt64 {
+    let (page, place) = index.quotientAndRemainder(dividingBy: Self.hashesPerPage)
+    return pages[page].view.load(8 * place, as: UInt64.self)
+  }
 
   /// Probes that suit this many bits a key: 0.6 of them, since crowded blocks want fewer than the
   /// ln 2 of a plain filter.
@@ -47,7 +73,7 @@ struct FilterBuilder {
   func payload() -> [UInt8] {
     // A filter at the limit is only less precise; the block index has 32 bits.
     let limit = TableFormat.largestMetadataByteCount / 64 - 1
-    let blockCount = bitsPerKey == 0 ? 0 : min((hashes.count * bitsPerKey + 511) / 512, limit)
+    let blockCount = bitsPerKey == 0 ? 0 : min((hashCount * bitsPerKey + 511) / 512, limit)
     let probeCount = FilterBuilder.probeCount(bitsPerKey: bitsPerKey)
     var payload: [UInt8] = []
     payload.reserveCapacity(8 + blockCount * 64)
@@ -55,8 +81,8 @@ struct FilterBuilder {
     payload.append(littleEndian: UInt32(probeCount))
     payload.append(contentsOf: repeatElement(0, count: blockCount * 64))
     guard blockCount > 0 else { return payload }
-    for hash in hashes {
-      var probe = FilterProbe(hash: hash, blockCount: blockCount)
+    for index in 0..<hashCount {
+      var probe = FilterProbe(hash: hash(index), blockCount: blockCount)
       let start = 8 + probe.block * 64
       for _ in 0..<(planted(.loseFilterProbe) ? probeCount - 1 : probeCount) {
         let bit = probe.next()

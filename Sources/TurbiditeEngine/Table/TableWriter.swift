@@ -108,7 +108,7 @@ final class TableWriter {
       index.add(handle, last.view, lastTag, before: key)
     }
     block.add(key, sharing: shared, tag, value)
-    if isNewKey { filter.add(key.hash()) }
+    if isNewKey { try filter.add(key.hash()) }
     count(key, tag, value, isNewKey: isNewKey)
     try last.replace(with: key)
     lastKey = last

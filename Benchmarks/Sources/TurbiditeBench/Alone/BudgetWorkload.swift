@@ -22,6 +22,7 @@ private struct BudgetShape {
   /// The small budgets first: what `malloc` keeps of a store's, and of the values that were made
   /// for it, counts against those that follow.
   static let all = [
+    BudgetShape(budgetMebibytes: 64, valueByteCount: 8),
     BudgetShape(budgetMebibytes: 64),
     BudgetShape(budgetMebibytes: 64, valueByteCount: 20_000, threadCount: 8),
     BudgetShape(),
