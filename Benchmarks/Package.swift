@@ -30,6 +30,9 @@ let peers = [
   Peer(
     name: "wiredtiger", module: "CWiredTiger", header: "wiredtiger.h",
     aptPackage: "libwiredtiger-dev"),
+  Peer(
+    name: "redis", module: "CHiredis", header: "hiredis/hiredis.h", aptPackage: "libhiredis-dev"),
+  Peer(name: "nats", module: "CNats", header: "nats/nats.h", aptPackage: "libnats-dev"),
 ].filter(\.isInstalled)
 
 let settings: [SwiftSetting] = [

@@ -37,6 +37,10 @@ struct AloneWorkload: Sendable {
     AloneWorkload(
       name: "budget", summary: "peak memory of large values, large blocks and many threads",
       run: measureBudget),
+    AloneWorkload(
+      name: "streams",
+      summary: "appends and tails beside Redis and NATS JetStream, where those are there",
+      run: measureStreams),
   ]
 
   /// One process a workload: the peak memory of one is not that of another.

@@ -1,0 +1,2 @@
+// The system library, as the module CHiredis.
+#include <hiredis/hiredis.h>

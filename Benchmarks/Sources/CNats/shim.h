@@ -1,0 +1,2 @@
+// The system library, as the module CNats.
+#include <nats/nats.h>
