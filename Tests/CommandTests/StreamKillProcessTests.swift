@@ -68,6 +68,31 @@ struct StreamKillProcessTests {
     #expect(try runProgram(builtCommand, ["verify", store, "--deep"]).status == 0)
   }
 
+  @Test("a producer's input that is appended again after each kill is there once, in its order")
+  func producer() throws {
+    let lines = (0..<30_000).map { "line \($0) \(String(repeating: "x", count: 100))" }
+    let input = Array(lines.map { $0 + "\n" }.joined().utf8)
+    var random = SeededGenerator(seed: 72)
+    #expect(try runProgram(builtCommand, ["append", store, "s", "--create"]).status == 0)
+    let arguments = ["append", store, "s", "--producer", "web"]
+    for _ in 0..<6 {
+      try runAndKill(
+        arguments, input: input, after: useconds_t.random(in: 20_000..<250_000, using: &random))
+    }
+    try place.write(input, to: "input")
+    for repeats in [false, true] {
+      let outcome = try runProgram(builtCommand, arguments + [place.file("input"), "--json"])
+      #expect(outcome.status == 0, "\(outcome.error)")
+      if repeats { #expect(outcome.text.contains("\"events\":0,\"repeated\":30000")) }
+    }
+    let outcome = try runProgram(builtCommand, ["tail", store, "s"])
+    let found = outcome.text.split(separator: "\n").map { text in
+      String(text.split(separator: "\t", omittingEmptySubsequences: false)[4])
+    }
+    #expect(found == lines)
+    #expect(try runProgram(builtCommand, ["verify", store, "--deep"]).status == 0)
+  }
+
   /// Reads everything: offsets are dense, those of no partition go back, and in each partition come
   /// the processes in their order, each with a prefix of what it wrote.
   private func check(_ firsts: inout [UInt64], _ found: inout [Int]) throws {

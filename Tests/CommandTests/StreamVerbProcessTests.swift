@@ -64,6 +64,42 @@ struct StreamVerbProcessTests {
     #expect(try run(["verify", store, "--deep"]).status == 0)
   }
 
+  @Test("tail --group prints what is new since it was last written out")
+  func group() throws {
+    #expect(
+      try run(["append", store, "s", "--create", "--partitions", "3"], input: "a\nb\nc\n").status
+        == 0)
+    func news(_ options: String...) throws -> [String] {
+      let outcome = try run(["tail", store, "s", "--group", "g", "--values"] + options)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      return outcome.text.split(separator: "\n").map(String.init).sorted()
+    }
+    let first = try news("--limit", "2")
+    #expect(first.count == 2)
+    #expect(try (first + news()).sorted() == ["a", "b", "c"])
+    #expect(try news().isEmpty)
+    #expect(try run(["append", store, "s"], input: "d\n").status == 0)
+    // Nobody has read it: it is new the next time, too.
+    #expect(try shell("$T tail $S s --group g >/dev/full 2>/dev/null || exit 3").status == 3)
+    #expect(try news() == ["d"])
+    #expect(try run(["tail", store, "s", "--group", "g", "--follow"]).status == 64)
+    #expect(try run(["cursors", store, "--format", "tsv"]).text.contains("s\tg\t"))
+  }
+
+  @Test("append --producer passes over what it appended before")
+  func producer() throws {
+    func append(_ input: String, _ options: String...) throws -> String {
+      let outcome = try run(
+        ["append", store, "s", "--producer", "web", "--json"] + options, input: input)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      return outcome.text
+    }
+    #expect(try append("a\nb\n", "--create").contains(#""events":2,"repeated":0"#))
+    #expect(try append("a\nb\nc\n").contains(#""events":1,"repeated":2"#))
+    #expect(try append("a\n").contains(#""events":0,"repeated":1"#))
+    #expect(try run(["tail", store, "s", "--values"]).text == "a\nb\nc\n")
+  }
+
   @Test("tail --follow prints what another process appends, and ends by a signal or a gone reader")
   func follow() throws {
     #expect(try run(["append", store, "clicks", "--create"], input: "old\n").status == 0)

@@ -12,7 +12,7 @@ struct Violation: Error, CustomStringConvertible {
 final class Client {
   private(set) var machine: SimulatedMachine
   private let options: Store.Options
-  private(set) var model = StoreModel()
+  var model = StoreModel()
   /// A sync may fail, and take with it what the system's cache held: a kill is then as bad as a
   /// loss of power.
   var mayLoseCache = false
@@ -138,6 +138,7 @@ final class Client {
       model.beginKeyspaces { $0.remove(name) }
       try store.dropKeyspace(name)
       model.acknowledgeKeyspaces()
+    case .append, .appendAgain, .trim, .compactKeys: try runOnStream(step, store)
     case .reopen:
       snapshot = nil
       // It is closed even when that throws.
@@ -195,7 +196,7 @@ final class Client {
     return Bytes("key" + String(repeating: "0", count: 3 - digits.count) + digits)
   }
 
-  private func makeValue(_ byteCount: Int) -> Bytes {
+  func makeValue(_ byteCount: Int) -> Bytes {
     valueCount += 1
     var bytes = [UInt8](repeating: 0, count: byteCount)
     var state = machine.seed &* 0x9E37_79B9_7F4A_7C15 ^ valueCount
@@ -211,6 +212,9 @@ extension StoreModel.Contents {
   /// Everything a store holds, read in every way there is, which must agree.
   init(of store: Store) throws {
     self = [:]
+    for name in try store.blocking.streams() {
+      self[name] = try StreamContents(of: try store.blocking.stream(name), in: store).entries
+    }
     for name in [""] + (try store.blocking.keyspaces()) {
       let keyspace = name.isEmpty ? .default : try store.blocking.keyspace(name)
       var entries: [Bytes: Bytes] = [:]

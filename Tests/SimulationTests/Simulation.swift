@@ -83,6 +83,9 @@ final class Simulation: @unchecked Sendable {
     self.options = options
     var steps: [Step] = []
     for step in Self.vocabulary where random.below(3) > 0 { steps.append(step) }
+    // Drawn apart: what other seeds do does not change with it.
+    var streams = Random(seed: seed ^ 0x57_4EA1)
+    if streams.below(3) == 0 { steps += Self.streamVocabulary }
     self.steps = steps.isEmpty ? Self.vocabulary : steps
     crashOdds = [0, 10, 30][random.below(3)]
     var plan = Plan(random: Random(seed: seed ^ 0xFA17))
@@ -102,6 +105,11 @@ final class Simulation: @unchecked Sendable {
     .delete(2, synced: true), .deleteRange(0, 20), .deleteRange(10, 50), .batch(count: 8),
     .batch(count: 12, byteCount: 200), .batch(count: 6, byteCount: 300, synced: true), .flush,
     .compact, .sync, .holdSnapshot, .releaseSnapshot, .reopen, .kill,
+  ]
+
+  private static let streamVocabulary: [Step] = [
+    .append(count: 1), .append(count: 6), .append(count: 3, synced: true), .appendAgain, .trim(3),
+    .trim(50), .compactKeys,
   ]
 
   /// Of a sync the three failures that are reported: the others are beyond any store's promise.

@@ -17,6 +17,13 @@ enum Step: Hashable, Sendable {
   case createKeyspace(String)
   case putInKeyspace(String, Int)
   case dropKeyspace(String)
+  /// Events of one producer beside a put and a moved cursor, as one batch; the stream is made where
+  /// it is missing.
+  case append(count: Int, synced: Bool = false)
+  /// Events that the producer has appended before, all of them.
+  case appendAgain
+  case trim(Int)
+  case compactKeys
   /// Closes the store and opens it.
   case reopen
   /// Opens the store once more, for reading only, beside the writer, and reads all of it.

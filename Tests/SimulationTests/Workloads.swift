@@ -138,6 +138,18 @@ struct Workload: Sendable {
         .putInKeyspace("one", 2), .flush, .put(4, synced: true),
       ]),
     Workload(
+      name: "stream", options: smallParts,
+      steps: [
+        .append(count: 5), .append(count: 3, synced: true), .flush, .append(count: 4), .trim(4),
+        .appendAgain, .kill, .append(count: 7), .appendAgain, .sync,
+      ]),
+    Workload(
+      name: "stream trimmed, compacted and opened again", options: shards(3),
+      steps: [
+        .append(count: 12), .flush, .compactKeys, .append(count: 3), .trim(100), .flush, .compact,
+        .reopen, .append(count: 2), .trim(2), .compactKeys, .appendAgain, .sync,
+      ]),
+    Workload(
       name: "everything", options: shards(3),
       steps: repeated(4) {
         [

@@ -12,6 +12,8 @@ extension Store {
   public struct Batch: ~Copyable, Sendable {
     var encoded = EncodedBatch()
     var failure: StoreError?
+    /// Who must have which partitions when the batch is committed.
+    var groupMoves: [GroupMove] = []
 
     /// An empty batch.
     public init() {}
@@ -30,11 +32,15 @@ extension Store {
     /// Sets the key in one span to the value in the other; both are copied.
     public mutating func put(key: RawSpan, value: RawSpan, in keyspace: Keyspace = .default) {
       note(encoded.put(keyspace: keyspace.state?.id ?? 0, key: key, value: value))
+      if let changes = keyspace.state?.changes {
+        record(.put(key: Bytes(copying: key), value: Bytes(copying: value)), in: changes)
+      }
     }
 
     /// Removes `key`; an absent one is no error.
     public mutating func delete(_ key: Bytes, in keyspace: Keyspace = .default) {
       note(encoded.delete(keyspace: keyspace.state?.id ?? 0, key: key.array.span.rawBytes))
+      if let changes = keyspace.state?.changes { record(.delete(key: key), in: changes) }
     }
 
     /// Removes every key in `range`, at a cost that does not depend on how many there are.
@@ -42,12 +48,14 @@ extension Store {
       note(
         encoded.deleteRange(
           keyspace: keyspace.state?.id ?? 0, from: range.from?.array ?? [], to: range.to?.array))
+      if let changes = keyspace.state?.changes { record(.deleteRange(range), in: changes) }
     }
 
     /// Forgets all changes, and keeps the memory for those that follow.
     public mutating func removeAll() {
       encoded.removeAll()
       failure = nil
+      groupMoves = []
     }
 
     mutating func note(_ error: StoreError?) {

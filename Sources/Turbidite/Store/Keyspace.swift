@@ -17,6 +17,9 @@ public struct Keyspace: Sendable {
   /// The keyspace's name; empty for the default one.
   public var name: String { state?.name ?? "" }
 
+  /// The stream in which the keyspace's changes are recorded; nil where they are not.
+  public var changes: EventStream? { state?.changes.map { EventStream(state: $0) } }
+
   /// Which part of a key chooses its shard.
   public var partitioning: Partitioning { state?.partitioning ?? .wholeKey }
 }

@@ -80,6 +80,8 @@ public struct Statistics: Sendable, Hashable {
   public var shards: [ShardStatistics]
   /// The named keyspaces.
   public var keyspaces: [String]
+  /// The streams.
+  public var streams: [String]
   /// Why writers are held back: `none`, `flush` or `compaction`.
   public var backPressure: String
   /// The last failure of background work that no success has followed, or why writes are refused.
@@ -100,6 +102,7 @@ public struct Statistics: Sendable, Hashable {
     cacheByteCount = counts.cacheByteCount
     memoryBudgetByteCount = engine.memoryBudgetByteCount
     keyspaces = counts.keyspaceNames.filter { !$0.isEmpty }
+    streams = engine.streamNames
     backPressure = counts.backPressure.rawValue
     backgroundError = counts.backgroundError?.description
     let report = engine.recovery

@@ -81,6 +81,9 @@ extension Store {
   ) async throws(StoreError) -> [EventPosition] {
     if let failure = batch.failure { throw failure }
     if Task.isCancelled { throw .cancelled }
+    let moves = batch.groupMoves
+    try groups.begin(moves)
+    defer { groups.end(moves) }
     let encoded = batch.encoded
     let failure = await withCheckedContinuation { continuation in
       engine.commit(encoded, synced: durability == .synced) { continuation.resume(returning: $0) }
@@ -116,12 +119,16 @@ extension Store {
   ///
   /// - Parameter partitioning: which part of a key chooses its shard; nil means the whole key, or
   ///   what an existing keyspace has.
-  /// - Throws: `invalidArgument`, among others, when the keyspace is there with another one.
+  /// - Parameter changes: the stream in which each change of the keyspace is recorded; see
+  ///   ``Blocking/createKeyspace(_:partitioning:recordingChangesIn:)``.
+  /// - Throws: `invalidArgument`, among others, when the keyspace is there with others.
   public func createKeyspace(
-    _ name: String, partitioning: Partitioning? = nil
+    _ name: String, partitioning: Partitioning? = nil,
+    recordingChangesIn changes: EventStream? = nil
   ) async throws(StoreError) -> Keyspace {
     try await run { blocking throws(StoreError) in
-      try blocking.createKeyspace(name, partitioning: partitioning)
+      try blocking.createKeyspace(
+        name, partitioning: partitioning, recordingChangesIn: changes)
     }
   }
 

@@ -181,6 +181,9 @@ extension Store {
       _ batch: inout Batch, durability: Durability = .buffered
     ) throws(StoreError) -> [EventPosition] {
       if let failure = batch.failure { throw failure }
+      let moves = batch.groupMoves
+      try store.groups.begin(moves)
+      defer { store.groups.end(moves) }
       try engine.commit(batch.encoded, synced: durability == .synced)
       let positions = batch.encoded.eventPositions
       batch.removeAll()
@@ -202,11 +205,15 @@ extension Store {
     ///
     /// - Parameter partitioning: which part of a key chooses its shard; nil means the whole key, or
     ///   what an existing keyspace has.
-    /// - Throws: `invalidArgument`, among others, when the keyspace is there with another one.
+    /// - Parameter changes: the stream in which each change of the keyspace is recorded, in the
+    ///   commit that makes it (see ``Change``); nil means none, or that of an existing keyspace.
+    /// - Throws: `invalidArgument`, among others, when the keyspace is there with others.
     public func createKeyspace(
-      _ name: String, partitioning: Partitioning? = nil
+      _ name: String, partitioning: Partitioning? = nil,
+      recordingChangesIn changes: EventStream? = nil
     ) throws(StoreError) -> Keyspace {
-      Keyspace(state: try engine.createKeyspace(name, partitioning))
+      Keyspace(
+        state: try engine.createKeyspace(name, partitioning, changes: changes?.state))
     }
 
     /// Drops the keyspace named `name` with all it holds, durably.

@@ -21,6 +21,7 @@ public final class Store: Sendable {
   let engine: Engine
   let threads: IOThreads
   let defaultKeyspace: KeyspaceState
+  let groups = Groups()
 
   init(engine: Engine, threads: IOThreads) throws(StoreError) {
     guard let keyspace = engine.keyspace(named: "") else {

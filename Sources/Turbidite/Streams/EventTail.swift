@@ -75,15 +75,30 @@ public final class BlockingEventTail {
   /// - Parameter timeout: how long to wait at most; nil means for as long as it takes.
   /// - Returns: no events only when the time was up.
   public func next(waitingAtMost timeout: Duration? = nil) throws(StoreError) -> [Event] {
-    let clock = SystemClock()
-    let deadline = timeout.map { clock.monotonicNanoseconds() &+ $0.wholeNanoseconds }
+    let deadline = Deadline(after: timeout)
     while true {
       let seen = reader.watch.generation
       let events = try reader.read()
-      if !events.isEmpty { return events }
-      if let deadline, clock.monotonicNanoseconds() >= deadline { return [] }
-      reader.watch.wait(after: seen, until: deadline)
+      if !events.isEmpty || deadline.hasPassed { return events }
+      reader.watch.wait(after: seen, until: deadline.nanoseconds)
     }
+  }
+}
+
+/// When a thread waits no longer.
+struct Deadline {
+  private let clock = SystemClock()
+  /// Of the monotonic clock; nil means never.
+  let nanoseconds: UInt64?
+
+  init(after timeout: Duration?) {
+    let now = clock.monotonicNanoseconds()
+    nanoseconds = timeout.map { now &+ $0.wholeNanoseconds }
+  }
+
+  var hasPassed: Bool {
+    guard let nanoseconds else { return false }
+    return clock.monotonicNanoseconds() >= nanoseconds
   }
 }
 

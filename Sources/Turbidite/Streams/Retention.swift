@@ -118,7 +118,7 @@ extension Store.Blocking {
       of: stream.state, partition: UInt32(partition), from: timestamp, at: pin.sequence)
   }
 
-  private func placesOfCursors(
+  func placesOfCursors(
     of stream: EventStream
   ) throws(StoreError) -> [String: [Int: UInt64]] {
     var places: [String: [Int: UInt64]] = [:]
@@ -127,7 +127,7 @@ extension Store.Blocking {
   }
 
   /// The least place of a cursor in each partition; none where there are no cursors.
-  private func leastPlaces(
+  func leastPlaces(
     _ places: [String: [Int: UInt64]], of stream: EventStream
   ) -> [UInt32: UInt64] {
     guard !places.isEmpty else { return [:] }
@@ -165,7 +165,7 @@ extension Store {
 
 extension Duration {
   /// Microseconds, at most what an integer holds.
-  fileprivate var wholeMicroseconds: Int64 {
+  var wholeMicroseconds: Int64 {
     let (seconds, attoseconds) = components
     let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000)
     if overflows { return .max }
@@ -175,7 +175,7 @@ extension Duration {
 }
 
 extension Int64 {
-  fileprivate func subtractingClamped(_ other: Int64) -> Int64 {
+  func subtractingClamped(_ other: Int64) -> Int64 {
     let (difference, overflows) = subtractingReportingOverflow(other)
     return overflows ? .min : difference
   }

@@ -47,6 +47,11 @@ final class TailReader: @unchecked Sendable {
     pin = SnapshotPin(store: store)
   }
 
+  /// The next offset wanted of each partition that was looked at.
+  var reached: [Int: UInt64] {
+    Dictionary(uniqueKeysWithValues: zip(partitions, next))
+  }
+
   /// What tells of news.
   var watch: StreamWatch { stream.state.watch }
 

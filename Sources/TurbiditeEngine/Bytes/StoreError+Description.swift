@@ -29,6 +29,9 @@ extension StoreError: CustomStringConvertible {
     case .unsupportedFormat(let file, let found, let supported):
       "\(file) has format \(found); this version reads up to format \(supported)"
     case .configuration(let what): what
+    case .outOfSequence(let producer, let number, let expected):
+      "event \(number) of producer \(producer) does not follow what it appended before: the next is"
+        + " \(expected)"
     case .cancelled: "cancelled"
     }
   }

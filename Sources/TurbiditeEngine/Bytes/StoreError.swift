@@ -68,6 +68,10 @@ public enum StoreError: Error, Sendable, Hashable {
   case unsupportedFormat(file: String, found: UInt32, supported: UInt32)
   /// An option contradicts the store: an unknown slot layout, a shard count it cannot have.
   case configuration(String)
+  /// Events of a producer do not begin at the number that follows its last one.
+  ///
+  /// Nothing was written: go on from `expected`; what has smaller numbers was stored before.
+  case outOfSequence(producer: String, number: UInt64, expected: UInt64)
   /// The task that waited was cancelled; nothing was written.
   case cancelled
 }
@@ -107,7 +111,7 @@ extension StoreError {
   public var retry: RetryAdvice {
     switch self {
     case .outOfSpace, .resourceExhausted, .locked, .permissionDenied, .poisoned, .durabilityLost,
-      .noStore, .storeExists:
+      .noStore, .storeExists, .outOfSequence:
       .afterAction
     case .io: .now
     case .notFound, .invalidArgument, .closed, .forked, .readOnly, .corrupt,
@@ -139,7 +143,7 @@ extension StoreError {
     case .notFound: "notFound"
     case .invalidArgument: "invalidArgument"
     case .noStore: "noInput"
-    case .storeExists: "conflict"
+    case .storeExists, .outOfSequence: "conflict"
     case .closed, .forked: "closed"
     case .poisoned: "poisoned"
     case .readOnly: "permission"
@@ -166,7 +170,7 @@ extension StoreError {
     // Memory ended between the log and the memtable: no disk is to blame.
     case .durabilityLost(_, _, SystemError.noMemoryCode): 73
     case .io, .durabilityLost: 74
-    case .locked, .storeExists: 75
+    case .locked, .storeExists, .outOfSequence: 75
     case .corrupt: 76
     case .permissionDenied, .readOnly: 77
     case .unsupportedFormat, .configuration: 78

@@ -70,6 +70,34 @@ package enum StreamKey {
     return UInt64(bigEndian: key.load(8, as: UInt64.self))
   }
 
+  /// What the keys begin with under which a stream keeps how far its producers have come.
+  private static let producerPrefix: UInt32 = 0xffff_fffd
+
+  /// The key under which a producer's next number is kept.
+  static func producer(_ name: [UInt8]) -> [UInt8] {
+    var key: [UInt8] = []
+    key.append(bigEndian: producerPrefix)
+    key.append(contentsOf: name)
+    return key
+  }
+
+  /// The keys of all producers.
+  package static var producers: (from: [UInt8], to: [UInt8]) {
+    var to: [UInt8] = []
+    to.append(bigEndian: producerPrefix + 1)
+    return (producer([]), to)
+  }
+
+  /// The name in the key of a producer; nil where it is none.
+  package static func readProducer(_ key: RawSpan) -> [UInt8]? {
+    key.withView { key in
+      guard key.count > partitionByteCount,
+        UInt32(bigEndian: key.load(0, as: UInt32.self)) == producerPrefix
+      else { return nil }
+      return key.slice(partitionByteCount, key.count - partitionByteCount).bytes()
+    }
+  }
+
   /// What the keys of a stream's cursors begin with: no partition has this number.
   private static let cursorPrefix = [UInt8](repeating: 0xff, count: partitionByteCount)
 

@@ -4,10 +4,30 @@
 
 import Synchronization
 
+/// Who appends to a stream and numbers what it appends.
+package struct ProducerID: Hashable, Sendable {
+  var stream: UInt32
+  var name: [UInt8]
+
+  package init(stream: UInt32, name: [UInt8]) {
+    self.stream = stream
+    self.name = name
+  }
+}
+
+/// Which of a producer's events a batch holds, by the producer's own numbers.
+struct ProducerClaim: Sendable {
+  var producer: ProducerID
+  /// Empty where the batch makes the store forget the producer.
+  var events: Range<UInt64>
+  /// Where the eight bytes of the producer's next number begin in the batch's bytes.
+  var position: Int
+}
+
 /// Where the offsets of a batch's events belong, and, once it is committed, what they are.
 ///
 /// Safe to share: one thread builds a batch and gives it away; from then on the places stay as they
-/// are, and a lock guards the numbers, which the leader of the commit queue gives.
+/// are, and a lock guards the outcome, which the leader of the commit queue gives.
 package final class BatchAppends: @unchecked Sendable {
   struct Place: Hashable {
     var stream: UInt32
@@ -16,21 +36,36 @@ package final class BatchAppends: @unchecked Sendable {
     var position: Int
   }
 
+  private enum Outcome {
+    case pending
+    /// The offsets, in the order of the places.
+    case stored([UInt64])
+    /// The producer's events were there already.
+    case repeated
+  }
+
   private(set) var places: [Place] = []
-  /// The offsets, in the order of the places; none before the commit.
-  private let offsets = Mutex<[UInt64]>([])
+  /// Nil where no producer numbers the events.
+  private(set) var claim: ProducerClaim?
+  private let outcome = Mutex(Outcome.pending)
 
   func add(_ place: Place) { places.append(place) }
 
-  /// Where each event of the batch lies; only after its commit.
+  func setClaim(_ claim: ProducerClaim) { self.claim = claim }
+
+  /// Where each event of the batch lies, none where all were stored before; only after its commit.
   package var positions: [(partition: UInt32, offset: UInt64)] {
-    let offsets = offsets.withLock { $0 }
-    precondition(offsets.count == places.count, "the batch is not committed")
-    return zip(places, offsets).map { ($0.partition, $1) }
+    switch outcome.withLock({ $0 }) {
+    case .pending: preconditionFailure("the batch is not committed")
+    case .repeated: return []
+    case .stored(let offsets): return zip(places, offsets).map { ($0.partition, $1) }
+    }
   }
 
   func record(_ offsets: [UInt64]) {
     assert(offsets.count == places.count)
-    self.offsets.withLock { $0 = offsets }
+    outcome.withLock { $0 = .stored(offsets) }
   }
+
+  func recordRepeat() { outcome.withLock { $0 = .repeated } }
 }

@@ -65,6 +65,50 @@ package struct EncodedBatch: Sendable {
     appends.add(.init(stream: stream, partition: partition, position: position))
   }
 
+  /// Says that the event which is appended next is its producer's event `number`.
+  ///
+  /// - Returns: whether that goes on where the batch's events before end, as it must.
+  mutating func claim(_ number: UInt64, of producer: ProducerID) -> Bool {
+    let appends = appends ?? BatchAppends()
+    var claim: ProducerClaim
+    if let known = appends.claim {
+      guard known.producer == producer, !known.events.isEmpty, known.events.upperBound == number
+      else { return false }
+      claim = known
+    } else {
+      appendRecord(of: producer, next: 0)
+      claim = ProducerClaim(
+        producer: producer, events: number..<number, position: bytes.count - 8)
+    }
+    claim.events = claim.events.lowerBound..<number + 1
+    bytes.store(claim.events.upperBound, at: claim.position)
+    appends.setClaim(claim)
+    self.appends = appends
+    return true
+  }
+
+  private mutating func appendRecord(of producer: ProducerID, next: UInt64) {
+    var value: [UInt8] = []
+    value.append(littleEndian: next)
+    StreamKey.producer(producer.name).withView { key in
+      value.withView { append(.value, keyspace: producer.stream, key, $0) }
+    }
+  }
+
+  /// Appends what makes the store forget a producer.
+  ///
+  /// - Returns: false where the batch has events of a producer, which would not be its own.
+  mutating func forget(_ producer: ProducerID) -> Bool {
+    let appends = appends ?? BatchAppends()
+    guard appends.claim == nil else { return false }
+    StreamKey.producer(producer.name).withView {
+      append(.deletion, keyspace: producer.stream, $0, .empty)
+    }
+    appends.setClaim(ProducerClaim(producer: producer, events: 0..<0, position: 0))
+    self.appends = appends
+    return true
+  }
+
   /// Appends what makes a partition of a stream begin at `start`; it makes room in the end, and so
   /// holds no values.
   mutating func trim(

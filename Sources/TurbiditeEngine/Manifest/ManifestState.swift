@@ -119,8 +119,18 @@ struct ManifestState: Hashable, Sendable {
         "keyspace \(keyspace.id) is created twice")
       keyspaces[keyspace.id] = keyspace.description
     }
+    for keyspace in edit.createdKeyspaces {
+      guard let changes = keyspace.description.changes else { continue }
+      try require(
+        keyspaces[changes]?.kind.partitionCount != nil
+          && keyspace.description.kind.partitionCount == nil,
+        "changes of keyspace \(keyspace.id) are recorded in no stream")
+    }
     for id in edit.droppedKeyspaces {
       try require(keyspaces.removeValue(forKey: id) != nil, "keyspace \(id) is dropped unmade")
+      try require(
+        !keyspaces.values.contains { $0.changes == id },
+        "stream \(id) is dropped while changes are recorded in it")
       for tree in trees.keys where tree.keyspace == id {
         tableCount -= trees[tree]?.levels.reduce(0) { $0 + $1.count } ?? 0
         trees[tree] = nil

@@ -23,6 +23,8 @@ struct TableMetadata: Hashable, Sendable {
 struct KeyspaceDescription: Hashable, Sendable {
   var name: String
   var kind = KeyspaceKind.plain
+  /// The stream in which the changes of the keyspace are recorded.
+  var changes: UInt32?
 
   /// The keyspace that every store has.
   static let `default` = KeyspaceDescription(name: "")
@@ -96,6 +98,7 @@ private enum FieldTag {
   static let removedTable: UInt8 = 9
   static let addedTable: UInt8 = 10
   static let flushedSequence: UInt8 = 11
+  static let recordedChanges: UInt8 = 12
   static let firstIgnorable: UInt8 = 128
 }
 
@@ -123,6 +126,13 @@ extension VersionEdit {
     if let slots { field(FieldTag.slots) { slots.encode(into: &$0) } }
     for keyspace in createdKeyspaces {
       field(FieldTag.createdKeyspace) { keyspace.encode(into: &$0) }
+    }
+    for keyspace in createdKeyspaces {
+      guard let changes = keyspace.description.changes else { continue }
+      field(FieldTag.recordedChanges) {
+        $0.append(varint: UInt64(keyspace.id))
+        $0.append(varint: UInt64(changes))
+      }
     }
     for id in droppedKeyspaces {
       field(FieldTag.droppedKeyspace) { $0.append(varint: UInt64(id)) }
@@ -155,6 +165,7 @@ extension VersionEdit {
   /// Every count is bounded by the bytes at hand.
   init(decoding bytes: ByteView) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
+    var changes: [UInt32: UInt32] = [:]
     while !reader.isAtEnd {
       let start = reader.offset
       let tag = try reader.byte()
@@ -171,6 +182,9 @@ extension VersionEdit {
       case FieldTag.slots: slots = try SlotLayout(decoding: &field)
       case FieldTag.createdKeyspace:
         createdKeyspaces.append(try Keyspace(decoding: &field))
+      case FieldTag.recordedChanges:
+        let id = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
+        changes[id] = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
       case FieldTag.droppedKeyspace:
         droppedKeyspaces.append(UInt32(try field.count("keyspace", atMost: Int(UInt32.max))))
       case FieldTag.removedTable:
@@ -191,6 +205,13 @@ extension VersionEdit {
         continue
       }
       guard field.isAtEnd else { throw .invalid("field \(tag) is too long", at: start) }
+    }
+    for index in createdKeyspaces.indices {
+      let stream = changes.removeValue(forKey: createdKeyspaces[index].id)
+      createdKeyspaces[index].description.changes = stream
+    }
+    if let id = changes.keys.min() {
+      throw .invalid("changes of keyspace \(id), which is not created", at: 0)
     }
   }
 }

@@ -21,6 +21,14 @@ struct PendingCommit: Sendable {
   var batch: EncodedBatch?
   var isSynced: Bool
   var waiter: Waiter
+
+  /// Tells who waits.
+  func resolve(_ failure: StoreError?) {
+    switch waiter {
+    case .thread(let ticket): ticket.resolve(.done(failure))
+    case .callback(let completion): completion(failure)
+    }
+  }
 }
 
 /// A sleeping thread's place in the queue.

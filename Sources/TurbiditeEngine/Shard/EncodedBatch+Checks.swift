@@ -65,6 +65,22 @@ extension EncodedBatch {
     return nil
   }
 
+  /// Says that the event which is appended next is its producer's event `number`.
+  package mutating func claim(_ number: UInt64, by producer: ProducerID) -> StoreError? {
+    guard number < Limits.counter else {
+      return .invalidArgument("the number \(number) of a producer's event")
+    }
+    if claim(number, of: producer) { return nil }
+    return .invalidArgument(
+      "a batch has the events of one producer at most, one after the other")
+  }
+
+  /// Appends what makes the store forget a producer.
+  package mutating func remove(_ producer: ProducerID) -> StoreError? {
+    if forget(producer) { return nil }
+    return .invalidArgument("a producer is removed in a batch without events of another")
+  }
+
   private static func refusal(ofKey byteCount: Int, empty: Bool) -> StoreError? {
     if byteCount == 0 && !empty { return .invalidArgument("a key has at least one byte") }
     guard byteCount <= Limits.keyByteCount else {

@@ -273,7 +273,8 @@ private struct Opener {
         scheduler.workIsReady()
       })
     var keyspaces: [UInt32: KeyspaceState] = [:]
-    for (id, description) in state.keyspaces {
+    // A stream is older than the keyspace whose changes it records.
+    for (id, description) in state.keyspaces.sorted(by: { $0.key < $1.key }) {
       var trees: [Tree] = []
       for shard in 0..<slots.shardCount {
         let tree = TreeID(keyspace: id, shard: shard)
@@ -286,7 +287,8 @@ private struct Opener {
         trees.append(Tree(id: tree, levels: levels))
       }
       keyspaces[id] = KeyspaceState(
-        id: id, description, trees: trees, clock: environment.clock)
+        id: id, description, trees: trees, clock: environment.clock,
+        changes: description.changes.flatMap { keyspaces[$0] })
     }
     return EngineParts(
       store: store, layout: slots, budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,

@@ -11,13 +11,16 @@ extension Engine {
   /// Creates a keyspace, durably; an existing one of that name is returned as it is.
   ///
   /// - Parameter partitioning: nil means by the whole key, or as the existing one has it.
+  /// - Parameter changes: the stream in which changes are recorded; nil means none, or as the
+  ///   existing one has it.
   package func createKeyspace(
-    _ name: String, _ partitioning: Partitioning?
+    _ name: String, _ partitioning: Partitioning?, changes: KeyspaceState?
   ) throws(StoreError) -> KeyspaceState {
     if let refusal = partitioning?.refusal { throw refusal }
-    return try create(name, .map(partitioning ?? .wholeKey)) { existing in
-      guard case .map(let found) = existing else { return false }
+    return try create(name, .map(partitioning ?? .wholeKey), changes: changes) { existing in
+      guard case .map(let found) = existing.kind else { return false }
       return found == partitioning ?? found
+        && existing.changes?.id == changes?.id ?? existing.changes?.id
     }
   }
 
@@ -29,12 +32,12 @@ extension Engine {
       throw .invalidArgument("a stream has 1 to \(Limits.partitionCount) partitions")
     }
     let kind = KeyspaceKind.stream(partitionCount: partitionCount)
-    return try create(name, kind) { $0 == kind }
+    return try create(name, kind, changes: nil) { $0.kind == kind }
   }
 
   /// - Parameter fits: whether a keyspace of the same name will do.
   private func create(
-    _ name: String, _ kind: KeyspaceKind, fits: (KeyspaceKind) -> Bool
+    _ name: String, _ kind: KeyspaceKind, changes: KeyspaceState?, fits: (KeyspaceState) -> Bool
   ) throws(StoreError) -> KeyspaceState {
     guard !name.isEmpty, name.utf8.count <= Limits.keyspaceNameByteCount else {
       throw .invalidArgument(
@@ -43,11 +46,13 @@ extension Engine {
     try requireWritable()
     return try exclusively { () throws(StoreError) -> KeyspaceState in
       if let existing = keyspace(named: name) {
-        guard fits(existing.kind) else {
-          throw .invalidArgument("\(name) is there, \(existing.kind)")
+        guard fits(existing) else {
+          let record = existing.changes.map { ", its changes recorded in \($0.name)" } ?? ""
+          throw .invalidArgument("\(name) is there, \(existing.kind)\(record)")
         }
         return existing
       }
+      if let changes, changes.isDropped { throw .notFound("stream \(changes.name)") }
       // What was committed before must not be lost where this survives: one order for all.
       try syncLog()
       var created: KeyspaceState?
@@ -57,7 +62,7 @@ extension Engine {
             throw .resourceExhausted("\(state.keyspaces.count) keyspaces")
           }
           var edit = VersionEdit()
-          let description = KeyspaceDescription(name: name, kind: kind)
+          let description = KeyspaceDescription(name: name, kind: kind, changes: changes?.id)
           edit.createdKeyspaces = [.init(id: state.nextKeyspaceID, description: description)]
           edit.nextKeyspaceID = state.nextKeyspaceID + 1
           created = KeyspaceState(
@@ -66,7 +71,7 @@ extension Engine {
               Tree(
                 id: TreeID(keyspace: state.nextKeyspaceID, shard: shard),
                 levels: TreeVersion.emptyLevels)
-            }, clock: environment.clock)
+            }, clock: environment.clock, changes: changes)
           return edit
         },
         publish: { _ in
@@ -85,6 +90,10 @@ extension Engine {
       guard let keyspace = keyspace(named: name) else {
         throw .notFound("keyspace \(name)")
       }
+      let recorded = keyspaces.withLock { $0.values.first { $0.changes === keyspace } }
+      if let recorded {
+        throw .invalidArgument("the changes of keyspace \(recorded.name) are recorded in \(name)")
+      }
       try syncLog()
       try install(
         { _ throws(StoreError) in
@@ -97,6 +106,7 @@ extension Engine {
           keyspace.markDropped()
           inserter.change { $0 = EntryInserter() }
           streamOffsets.change { $0.forget(keyspace.id) }
+          producerNumbers.change { $0.forget(keyspace.id) }
           for tree in keyspace.trees {
             tree.leadersActive = nil
             dirtyTrees.withLock { $0[tree.id] = nil }

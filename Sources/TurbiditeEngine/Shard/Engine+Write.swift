@@ -16,9 +16,8 @@ extension Engine {
     defer { environment.scheduler.operationBoundary() }
     if commits.tryLead() {
       // Nobody waits: the caller writes its own commit and allocates nothing for a queue.
-      let failure = writeGroup([batch], synced: synced)
-      handOver()
-      if let failure { throw failure }
+      defer { handOver() }
+      if let failure = writeGroup([try screened(batch)], synced: synced) { throw failure }
       return
     }
     let ticket = CommitTicket()
@@ -89,14 +88,42 @@ extension Engine {
   }
 
   private func write(_ group: [PendingCommit]) {
+    guard group.contains(where: { $0.batch?.appends?.claim != nil }) else {
+      return writeFrame(group)
+    }
+    // A frame has one commit of a producer at most: whether the next is a repeat depends on what
+    // became of it.
+    var frame: [PendingCommit] = []
+    var producers: Set<ProducerID> = []
+    for var commit in group {
+      if let claim = commit.batch?.appends?.claim, !producers.insert(claim.producer).inserted {
+        writeFrame(frame)
+        frame = []
+        producers = [claim.producer]
+      }
+      do throws(StoreError) {
+        if let batch = commit.batch { commit.batch = try screened(batch) }
+        frame.append(commit)
+      } catch { commit.resolve(error) }
+    }
+    writeFrame(frame)
+  }
+
+  private func writeFrame(_ group: [PendingCommit]) {
     guard !group.isEmpty else { return }
     let failure = writeGroup(group.compactMap(\.batch), synced: group.contains { $0.isSynced })
-    for commit in group {
-      switch commit.waiter {
-      case .thread(let ticket): ticket.resolve(.done(failure))
-      case .callback(let completion): completion(failure)
-      }
+    for commit in group { commit.resolve(failure) }
+  }
+
+  /// `batch`, or nothing in its place where its producer's events are in the store.
+  private func screened(_ batch: EncodedBatch) throws(StoreError) -> EncodedBatch {
+    guard let claim = batch.appends?.claim else { return batch }
+    let isNew = try producerNumbers.change { numbers throws(StoreError) in
+      try numbers.admit(claim, self)
     }
+    if isNew { return batch }
+    batch.appends?.recordRepeat()
+    return EncodedBatch()
   }
 
   func handOver() {
@@ -139,7 +166,7 @@ extension Engine {
     let hasEvents = batches.contains { $0.appends != nil }
     let batches = hasEvents ? try numbered(batches) : batches
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
-    if hasEvents { streamOffsets.change { $0.accept() } }
+    if hasEvents { accept(batches) }
     if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
     if entryCount > 0 { try apply(batches, entryCount: entryCount) }
     if hasEvents { streamOffsets.change { $0.announce(in: self) } }
@@ -152,6 +179,13 @@ extension Engine {
       try offsets.number(&numbered, self)
     }
     return numbered
+  }
+
+  private func accept(_ batches: [EncodedBatch]) {
+    streamOffsets.change { $0.accept() }
+    producerNumbers.change { numbers in
+      for batch in batches { if let claim = batch.appends?.claim { numbers.accept(claim) } }
+    }
   }
 
   private func append(

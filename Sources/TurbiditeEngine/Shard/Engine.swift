@@ -29,6 +29,7 @@ package final class Engine: Sendable {
   let inserter = LeaderOwned(EntryInserter())
   /// The leader's.
   let streamOffsets = LeaderOwned(StreamOffsets())
+  let producerNumbers = LeaderOwned(ProducerNumbers())
   let jobs: JobQueue
   let obsolete: ObsoleteFiles
   /// Nil when the store is read-only.

@@ -223,7 +223,9 @@ package struct FileInspection: Sendable {
 
   private static func text(of keyspace: KeyspaceDescription) -> String {
     let name = keyspace.name.isEmpty ? "(default)" : keyspace.name
-    return keyspace.kind == .plain ? name : "\(name), \(keyspace.kind)"
+    let kind = keyspace.kind == .plain ? "" : ", \(keyspace.kind)"
+    let changes = keyspace.changes.map { ", changes recorded in \($0)" } ?? ""
+    return name + kind + changes
   }
 
   private static func row(_ record: ManifestRecord) -> [String] {

@@ -70,8 +70,8 @@ package final class StreamWatch: Sendable {
     wakeAll()
   }
 
-  /// Wakes everyone: there is news, or there will be none any more.
-  func wakeAll() {
+  /// Wakes everyone: there is news, there will be none any more, or partitions changed hands.
+  package func wakeAll() {
     // First the number, so that who looks at it under the lock is not left behind.
     changes.notify()
     let waiters = state.withLock { state in

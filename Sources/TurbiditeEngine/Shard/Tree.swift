@@ -175,11 +175,16 @@ package final class KeyspaceState: Sendable {
   private let turn = Atomic<Int>(0)
   private let clock: any TimeSource
   private let streamWatch: StreamWatch?
+  /// The stream in which what is written to the keyspace is recorded.
+  package let changes: KeyspaceState?
 
   init(
-    id: UInt32, _ description: KeyspaceDescription, trees: [Tree], clock: any TimeSource
+    id: UInt32, _ description: KeyspaceDescription, trees: [Tree], clock: any TimeSource,
+    changes: KeyspaceState? = nil
   ) {
+    assert(changes?.id == description.changes)
     self.clock = clock
+    self.changes = changes
     streamWatch = description.kind.partitionCount.map { StreamWatch(partitionCount: $0) }
     self.id = id
     name = description.name

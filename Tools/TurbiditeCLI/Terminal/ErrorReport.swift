@@ -46,6 +46,7 @@ extension Statement {
       "keep a copy of the directory before anything else; then see turbidite verify and"
         + " turbidite repair"
     case .unsupportedFormat: "use the version of turbidite that wrote it, or a newer one"
+    case .outOfSequence: "go on from the event that is next"
     case .configuration: "leave the option out, or make a new store with it"
     default: nil
     }

@@ -24,7 +24,9 @@ struct AppendCommand: Verb {
       JSON object, a line each, that has it; TSV and NDJSON are read as load reads them. An event \
       with a key goes to the partition of the key, others to each in turn. What has come through a \
       pipe is appended before more is waited for. When a line cannot be read, or a signal asks for \
-      an end, all events before it stay, and the message says how many.
+      an end, all events before it stay, and the message says how many. With --producer the store \
+      keeps how many events of that name it has: the same input once more, after whatever end, is \
+      passed over as far as it is there.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -36,6 +38,8 @@ struct AppendCommand: Verb {
   var keyField: String?
   @Option(help: ArgumentHelp("Append to this partition.", valueName: "number"))
   var partition: Int?
+  @Option(help: ArgumentHelp("Events are this producer's, from its first on.", valueName: "name"))
+  var producer: String?
   @Option(help: ArgumentHelp("The partitions of a stream that is made.", valueName: "count"))
   var partitions: Int?
   @OptionGroup var writing: WritingOptions
@@ -48,7 +52,7 @@ struct AppendCommand: Verb {
 
   func run() throws {
     let input = try Input.open(file)
-    var count: UInt64 = 0
+    var count = Count()
     try withStore(at: directory, mode: writing.mode, options: writing.options) { store in
       let stream =
         writing.create
@@ -61,17 +65,37 @@ struct AppendCommand: Verb {
         let isInterrupted = error as? CommandFailure == .interrupted
         global.console.emit(
           "turbidite: \(isInterrupted ? "interrupted; " : "")"
-            + "\(Numbers.counted(count, "event")) appended before this")
+            + "\(Numbers.counted(count.appended, "event")) appended before this")
         throw error
       }
     }
     try input.close()
     if global.reportFormat == .json {
       let report = Report(global)
-      try report.write(JSONWriter.document("append/1") { $0.member("events", count) })
+      try report.write(
+        JSONWriter.document("append/1") { json in
+          json.member("events", count.appended)
+          if producer != nil { json.member("repeated", count.repeated) }
+        })
       return try report.finish()
     }
-    global.console.note("appended \(Numbers.counted(count, "event"))")
+    let repeated = count.repeated == 0 ? "" : "; \(count.repeated) were there before"
+    global.console.note("appended \(Numbers.counted(count.appended, "event"))\(repeated)")
+  }
+
+  /// Events of the input.
+  private struct Count {
+    var appended: UInt64 = 0
+    /// The producer's, that the store had.
+    var repeated: UInt64 = 0
+    /// In the batch at hand.
+    var pending: UInt64 = 0
+  }
+
+  /// Whose events they are, and how many of them the store had at the beginning.
+  private struct Numbering {
+    var producer: EventProducer
+    var stored: UInt64
   }
 
   /// The partitions of an existing stream, unless another number is asked for; 1 of a new one.
@@ -82,8 +106,14 @@ struct AppendCommand: Verb {
   }
 
   private func append(
-    _ input: Input, to stream: EventStream, of store: Store, _ count: inout UInt64
+    _ input: Input, to stream: EventStream, of store: Store, _ count: inout Count
   ) throws {
+    var numbering: Numbering?
+    if let producer {
+      let producer = try EventProducer(producer, of: stream)
+      numbering = Numbering(
+        producer: producer, stored: try store.blocking.nextNumber(of: producer))
+    }
     var batch = Store.Batch()
     var number: UInt64 = 0
     var failure: CommandFailure?
@@ -92,7 +122,9 @@ struct AppendCommand: Verb {
       do throws(CommandFailure) {
         if let line = try input.nextLine() {
           number += 1
-          try add(input, line, number, to: stream, &batch)
+          if let event = try event(input, line, number) {
+            add(event, to: stream, numbering, &batch, &count)
+          }
         } else {
           isAtEnd = true
         }
@@ -102,18 +134,34 @@ struct AppendCommand: Verb {
         isAtEnd = true
       }
       if isAtEnd || !input.hasLine || batch.byteCount >= Loader.batchByteCount, batch.count > 0 {
-        let added = UInt64(batch.count)
         try store.blocking.commit(&batch, durability: writing.durability)
-        count += added
+        count.appended += count.pending
+        count.pending = 0
       }
     }
     if let failure { throw failure }
   }
 
   private func add(
-    _ input: Input, _ line: (range: Range<Int>, isTerminated: Bool), _ number: UInt64,
-    to stream: EventStream, _ batch: inout Store.Batch
-  ) throws(CommandFailure) {
+    _ event: NewEvent, to stream: EventStream, _ numbering: Numbering?,
+    _ batch: inout Store.Batch, _ count: inout Count
+  ) {
+    if let numbering {
+      let number = count.appended + count.pending + count.repeated
+      if number < numbering.stored {
+        count.repeated += 1
+        return
+      }
+      batch.append(event, by: numbering.producer, number: number, partition: partition)
+    } else {
+      batch.append(event, to: stream, partition: partition)
+    }
+    count.pending += 1
+  }
+
+  private func event(
+    _ input: Input, _ line: (range: Range<Int>, isTerminated: Bool), _ number: UInt64
+  ) throws(CommandFailure) -> NewEvent? {
     var event: NewEvent?
     do throws(BadRecord) {
       switch form {
@@ -135,13 +183,13 @@ struct AppendCommand: Verb {
       throw .badData(
         error.reason, at: "\(input.name):\(number):\(error.column)", remedy: "mend the line")
     }
-    guard let event else { return }
+    guard let event else { return nil }
     let byteCount = event.value.count + (event.key?.count ?? 0)
     guard byteCount <= EventLine.largestByteCount else {
       throw .badData(
         "an event of \(byteCount) bytes; the limit is \(EventLine.largestByteCount)",
         at: "\(input.name):\(number)", remedy: "divide it, or leave it out")
     }
-    batch.append(event, to: stream, partition: partition)
+    return event
   }
 }

@@ -90,6 +90,9 @@ struct InfoCommand: Verb {
         + (statistics.keyspaces.isEmpty
           ? "the default one" : statistics.keyspaces.map(named).joined(separator: ", ")),
     ]
+    if !statistics.streams.isEmpty {
+      lines.append("streams: " + statistics.streams.map(named).joined(separator: ", "))
+    }
     let recovery = statistics.recovery
     if recovery.replayedEntryCount > 0 || recovery.tornByteCount > 0 {
       lines.append(

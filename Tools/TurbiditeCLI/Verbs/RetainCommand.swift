@@ -12,7 +12,9 @@ struct RetainCommand: Verb {
     discussion: """
       By age and by size whole files go, the oldest first; the log is put into files before. What \
       a cursor had yet to pass is reported, or kept with --unread. With --unread alone all goes \
-      that every cursor has passed. The room is free when a compaction has come by.
+      that every cursor has passed. --last-of-key then removes each event that a later one with \
+      the same key has replaced, and a key's last one if it has no value, is a day old, and every \
+      cursor has passed it. The room is free when a compaction has come by.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -22,29 +24,38 @@ struct RetainCommand: Verb {
   @Option(help: ArgumentHelp("Keep so many bytes of files: 64K, 10M, 2G.", valueName: "bytes"))
   var size: ByteSize?
   @Flag(help: "Keep what a cursor has yet to pass.") var unread = false
+  @Flag(help: "Of each key keep the last event.") var lastOfKey = false
   @OptionGroup var global: GlobalOptions
 
   mutating func validate() throws {
-    if age == nil, size == nil, !unread {
-      throw ValidationError("say what is to be kept: --age, --size or --unread")
+    if age == nil, size == nil, !unread, !lastOfKey {
+      throw ValidationError("say what is to be kept: --age, --size, --unread or --last-of-key")
     }
   }
 
   func run() throws {
+    var replacedCount = 0
     let outcome = try withStore(at: directory, mode: .existing) { store in
       // What only the log holds is no file yet.
       try store.blocking.flush()
-      return try store.blocking.retain(
-        try store.blocking.stream(name),
+      let stream = try store.blocking.stream(name)
+      let outcome = try store.blocking.retain(
+        stream,
         Retention(
           maximumAge: age?.duration, maximumByteCount: size?.byteCount, keepsUnread: unread),
         durability: .synced)
+      if lastOfKey {
+        replacedCount = try store.blocking.compact(
+          stream, by: KeyCompaction(), durability: .synced)
+      }
+      return outcome
     }
     let report = Report(global)
     if global.reportFormat == .json {
       try report.write(
         JSONWriter.document("retain/1") { json in
           json.member("events", outcome.eventCount)
+          if lastOfKey { json.member("replaced", replacedCount) }
           json.array("partitions") { json in
             for (partition, gone) in outcome.dropped.sorted(by: { $0.key < $1.key }) {
               json.object { json in
@@ -69,6 +80,9 @@ struct RetainCommand: Verb {
         table.add(["\(partition)", "\(gone.lowerBound)", "\(gone.upperBound)"])
       }
       try report.write(table)
+      if lastOfKey {
+        global.console.note("removed \(Numbers.counted(UInt64(replacedCount), "replaced event"))")
+      }
       for (cursor, count) in outcome.unread.sorted(by: { $0.key < $1.key }) {
         global.console.note(
           "cursor \(cursor) had yet to pass \(Numbers.counted(count, "event")) of these")

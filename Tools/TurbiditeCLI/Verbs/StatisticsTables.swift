@@ -64,6 +64,7 @@ enum StatisticsTables {
     json.member("cache_bytes", statistics.cacheByteCount)
     json.member("memory_budget_bytes", statistics.memoryBudgetByteCount)
     json.array("keyspaces") { json in for name in statistics.keyspaces { json.element(name) } }
+    json.array("streams") { json in for name in statistics.streams { json.element(name) } }
     json.member("back_pressure", statistics.backPressure)
     json.member("background_error", statistics.backgroundError)
     json.object("recovery") { json in

@@ -15,7 +15,9 @@ struct TailCommand: Verb {
       order. With --follow it goes on, from the end unless --from says, until a signal or the \
       reader of its output ends it, and prints what another process appends as soon as that is in \
       the log: it looks ten times a second whether there is something, and where there is, opens \
-      the store anew for reading, which takes as long as reading its log does.
+      the store anew for reading, which takes as long as reading its log does. With --group it \
+      begins where the cursor of that name stands, and moves it behind what was written out: the \
+      same command prints what is new since the last time. It needs a store that nobody else writes.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -25,6 +27,8 @@ struct TailCommand: Verb {
       "start, end, an offset, or a time as 2026-01-31T12:00:00Z.", valueName: "place"))
   var from: TailPlace?
   @Option(help: ArgumentHelp("Only this partition.", valueName: "number")) var partition: Int?
+  @Option(help: ArgumentHelp("Go on from this cursor, and move it.", valueName: "cursor"))
+  var group: String?
   @Flag(help: "Go on with what is appended.") var follow = false
   @Option(help: ArgumentHelp("Stop after so many.", valueName: "count")) var limit: Int?
   @Flag(help: "Values alone, a line each.") var values = false
@@ -33,6 +37,9 @@ struct TailCommand: Verb {
 
   mutating func validate() throws {
     if let limit, limit < 0 { throw ValidationError("--limit takes 0 or more, not \(limit)") }
+    if group != nil, from != nil || follow {
+      throw ValidationError("--group says where to begin, and that nobody else writes")
+    }
     if global.reportFormat == .json, spelling.hex || values {
       throw ValidationError("JSON has text or base64, and whole events")
     }
@@ -40,6 +47,7 @@ struct TailCommand: Verb {
 
   func run() throws {
     let output = Output.standard()
+    if let group { return try output.finishing { try printNews(for: group, to: output) } }
     var remaining = limit ?? .max
     let start = from ?? (follow ? .end : .start)
     var next: [Int: UInt64]?
@@ -58,6 +66,31 @@ struct TailCommand: Verb {
         repeat {
           try Signals.pause(pause, watching: output.descriptor)
         } while try mark == FileChanges.mark(of: directory)
+      }
+    }
+  }
+
+  /// Prints what the cursor has not passed; what was not written out stays for the next time.
+  private func printNews(for group: String, to output: Output) throws {
+    var remaining = limit ?? .max
+    try withStore(at: directory, mode: .existing) { store in
+      let stream = try store.blocking.stream(name)
+      let cursor = try EventCursor(group, of: stream)
+      let tail = store.blocking.tail(
+        stream, partitions: partition.map { [$0] },
+        from: .offsets(try store.blocking.offsets(of: cursor)))
+      while remaining > 0 {
+        let events = try tail.next(waitingAtMost: .zero).prefix(remaining)
+        if events.isEmpty { return }
+        remaining -= events.count
+        var batch = Store.Batch()
+        for event in events {
+          try write(event, to: output)
+          batch.move(cursor, behind: event.position)
+        }
+        try output.flush()
+        try store.blocking.commit(batch)
+        try Signals.check()
       }
     }
   }
