@@ -32,17 +32,29 @@ package struct EventContent: Hashable, Sendable {
   /// Headers that an event may have.
   package static let headerLimit = 1024
 
-  func encode(into bytes: inout [UInt8]) {
-    bytes.append(littleEndian: timestamp)
-    // One more than the key's length, so that no key and an empty one differ.
-    bytes.append(varint: key.map { $0.count + 1 } ?? 0)
-    if let key { bytes.append(contentsOf: key) }
-    bytes.append(varint: headers.count)
+  /// The bytes that ``encode(into:)`` writes.
+  var byteCount: Int {
+    let keyCount = key?.count ?? 0
+    var count = 8 + varintByteCount(UInt64(keyCount + 1)) + keyCount
+    count += varintByteCount(UInt64(headers.count)) + value.count
     for header in headers {
-      bytes.append(lengthPrefixed: header.name)
-      bytes.append(lengthPrefixed: header.value)
+      count += varintByteCount(UInt64(header.name.count)) + header.name.count
+      count += varintByteCount(UInt64(header.value.count)) + header.value.count
     }
-    bytes.append(contentsOf: value)
+    return count
+  }
+
+  func encode(into writer: inout RoomWriter) {
+    writer.append(littleEndian: timestamp)
+    // One more than the key's length, so that no key and an empty one differ.
+    writer.append(varint: key.map { UInt64($0.count + 1) } ?? 0)
+    if let key { key.withView { writer.append($0) } }
+    writer.append(varint: UInt64(headers.count))
+    for header in headers {
+      header.name.withView { writer.append(lengthPrefixed: $0) }
+      header.value.withView { writer.append(lengthPrefixed: $0) }
+    }
+    value.withView { writer.append($0) }
   }
 
   /// The timestamp of an entry of a stream; nil where it is no event.

@@ -54,14 +54,22 @@ package struct EncodedBatch: Sendable {
   mutating func append(_ event: EventContent, stream: UInt32, partition: UInt32) {
     let appends = appends ?? BatchAppends()
     self.appends = appends
-    var value: [UInt8] = []
-    event.encode(into: &value)
-    StreamKey.bytes(partition: partition, offset: 0).withView { key in
-      value.withView { append(.value, keyspace: stream, key, $0) }
+    let valueCount = event.byteCount
+    // Written in place, what `append(_:keyspace:_:_:)` would: an event has no array of its own.
+    bytes.append(room: 1 + 3 * 10 + StreamKey.byteCount + valueCount) { output in
+      output.append(littleEndian: EntryKind.value.rawValue)
+      output.append(varint: UInt64(stream))
+      output.append(varint: UInt64(StreamKey.byteCount))
+      output.append(littleEndian: partition.byteSwapped)
+      output.append(littleEndian: UInt64(0))
+      output.append(varint: UInt64(valueCount))
+      event.encode(into: &output)
     }
-    let lengthByteCount = varintByteCount(UInt64(value.count))
+    entryCount += 1
+    holdsValues = true
+    let lengthByteCount = varintByteCount(UInt64(valueCount))
     let offsetByteCount = StreamKey.byteCount - StreamKey.offsetPlace
-    let position = bytes.count - value.count - lengthByteCount - offsetByteCount
+    let position = bytes.count - valueCount - lengthByteCount - offsetByteCount
     appends.add(.init(stream: stream, partition: partition, position: position))
   }
 

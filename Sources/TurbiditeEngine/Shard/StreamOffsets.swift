@@ -8,38 +8,90 @@ import Synchronization
 ///
 /// A frame is numbered before it is logged, and its numbers count only when it was: what a refused
 /// frame had is given to the next, so that offsets are dense.
-///
-/// Invariant: `next` holds, of partitions that this process has appended to, one more than the
-/// offset of the last event in the log.
 struct StreamOffsets {
-  private struct Partition: Hashable {
-    var stream: UInt32
-    var number: UInt32
+  /// The partitions of one stream.
+  ///
+  /// Invariants:
+  /// 1. `next` holds, of partitions that were looked up, one more than the offset of the last event
+  ///    in the log; of others `unknown`.
+  /// 2. `pending` holds what the frame at hand makes of that, of the partitions in `touched`; of
+  ///    others `unknown`.
+  fileprivate struct Counters {
+    static let unknown = UInt64.max
+
+    var next: [UInt64]
+    var pending: [UInt64]
+    var touched: [UInt32] = []
+
+    init(partitionCount: Int) {
+      next = Array(repeating: Self.unknown, count: partitionCount)
+      pending = next
+    }
+
+    /// The offset of the event at `place`.
+    mutating func offset(
+      at place: BatchAppends.Place, _ engine: Engine
+    ) throws(StoreError) -> UInt64 {
+      let index = Int(place.partition)
+      var offset = pending[index]
+      if offset == Self.unknown {
+        offset = next[index]
+        if offset == Self.unknown {
+          offset = try engine.nextOffset(ofStream: place.stream, partition: place.partition)
+          next[index] = offset
+        }
+        touched.append(place.partition)
+      }
+      guard offset < Limits.counter else { throw .resourceExhausted("offsets of a partition") }
+      pending[index] = offset + 1
+      return offset
+    }
+
+    mutating func accept() {
+      for partition in touched { next[Int(partition)] = pending[Int(partition)] }
+    }
+
+    var ends: [(partition: UInt32, end: UInt64)] {
+      touched.map { ($0, pending[Int($0)]) }
+    }
+
+    mutating func forgetPending() {
+      for partition in touched { pending[Int(partition)] = Self.unknown }
+      touched.removeAll(keepingCapacity: true)
+    }
   }
 
-  private var next: [Partition: UInt64] = [:]
-  /// What the frame at hand adds to `next` when it is in the log.
-  private var pending: [Partition: UInt64] = [:]
+  private var streams: [UInt32: Counters] = [:]
+  /// The streams with events in the frame at hand.
+  private var touched: Set<UInt32> = []
 
   /// Gives each event of `batches` its offset, in the bytes as well.
   mutating func number(_ batches: inout [EncodedBatch], _ engine: Engine) throws(StoreError) {
-    pending.removeAll(keepingCapacity: true)
+    forgetPending()
     for index in batches.indices {
       guard let appends = batches[index].appends else { continue }
+      let places = appends.places
       var offsets: [UInt64] = []
-      offsets.reserveCapacity(appends.places.count)
-      for place in appends.places {
-        let partition = Partition(stream: place.stream, number: place.partition)
-        let offset: UInt64
-        if let known = pending[partition] ?? next[partition] {
-          offset = known
-        } else {
-          offset = try engine.nextOffset(ofStream: place.stream, partition: place.partition)
+      offsets.reserveCapacity(places.count)
+      var start = 0
+      while start < places.count {
+        // Most batches are of one stream.
+        let stream = places[start].stream
+        let end = places[start...].firstIndex { $0.stream != stream } ?? places.count
+        defer { start = end }
+        guard var counters = streams.removeValue(forKey: stream) ?? engine.counters(of: stream)
+        else {
+          // Dropped while the commit was on its way: the events go where the stream went.
+          offsets.append(contentsOf: repeatElement(0, count: end - start))
+          continue
         }
-        guard offset < Limits.counter else { throw .resourceExhausted("offsets of a partition") }
-        batches[index].setOffset(offset, at: place.position)
-        pending[partition] = offset + 1
-        offsets.append(offset)
+        touched.insert(stream)
+        defer { streams[stream] = counters }
+        for place in places[start..<end] {
+          let offset = try counters.offset(at: place, engine)
+          batches[index].setOffset(offset, at: place.position)
+          offsets.append(offset)
+        }
       }
       appends.record(offsets)
     }
@@ -47,35 +99,43 @@ struct StreamOffsets {
 
   /// Says that the frame which was numbered last is in the log.
   mutating func accept() {
-    for (partition, offset) in pending { next[partition] = offset }
+    for stream in touched { streams[stream]?.accept() }
   }
 
   /// Tells those who wait that the events of that frame are visible.
   mutating func announce(in engine: Engine) {
-    var ends: [UInt32: [(partition: UInt32, end: UInt64)]] = [:]
-    for (partition, end) in pending {
-      ends[partition.stream, default: []].append((partition.number, end))
-    }
-    pending.removeAll(keepingCapacity: true)
-    for (stream, ends) in ends {
+    for stream in touched {
+      guard let ends = streams[stream]?.ends else { continue }
       engine.keyspaces.withLock { $0[stream] }?.watch.announce(ends)
     }
+    forgetPending()
+  }
+
+  private mutating func forgetPending() {
+    for stream in touched { streams[stream]?.forgetPending() }
+    touched.removeAll(keepingCapacity: true)
   }
 
   /// Forgets a stream that is dropped.
   mutating func forget(_ stream: UInt32) {
-    next = next.filter { $0.key.stream != stream }
+    streams[stream] = nil
+    touched.remove(stream)
   }
 }
 
 extension Engine {
+  /// Counters of a stream that nothing was appended to yet; nil where there is no such stream.
+  fileprivate func counters(of stream: UInt32) -> StreamOffsets.Counters? {
+    let partitionCount = keyspaces.withLock { $0[stream]?.partitionCount }
+    return partitionCount.map { StreamOffsets.Counters(partitionCount: $0) }
+  }
+
   /// One more than the offset of a partition's last event, by what is in the store.
   ///
   /// By the leader: everything that was committed is visible, and nothing is added meanwhile.
   fileprivate func nextOffset(
     ofStream stream: UInt32, partition: UInt32
   ) throws(StoreError) -> UInt64 {
-    // A stream that was dropped while the commit was on its way: it goes where the stream went.
     guard let keyspace = keyspaces.withLock({ $0[stream] }) else { return 0 }
     return try offsets(of: keyspace, partition: partition, at: visibleSequence).upperBound
   }

@@ -18,7 +18,8 @@ struct EventCodingTests {
 
   static func encoded(_ event: EventContent) -> [UInt8] {
     var bytes: [UInt8] = []
-    event.encode(into: &bytes)
+    bytes.append(room: event.byteCount + 9) { event.encode(into: &$0) }
+    #expect(bytes.count == event.byteCount)
     return bytes
   }
 
