@@ -49,6 +49,25 @@ struct RepairKillTests {
   }
 }
 
+/// SIGKILL at any instant neither loses nor doubles an event, and consumers count each once.
+@Suite("Stream kill", .serialized)
+struct StreamKillTests {
+  @Test("of killed producers each event is there once, and counted once by killed consumers")
+  func kill() throws {
+    let rounds = environmentCount("TURBIDITE_STREAM_KILL_ROUNDS", default: 60)
+    let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    let scratch = ScratchDirectory()
+    var proof = StreamProof(
+      ProofSettings(
+        rounds: rounds, seed: seed, child: [buildProduct("turbidite-torture"), "child"],
+        directory: scratch.file("streams")))
+    let summary = try proof.run()
+    #expect(summary.killCount == rounds)
+    #expect(summary.eventCount > rounds && summary.countedCount > rounds)
+    print(summary.line)
+  }
+}
+
 /// A power cut on a real file system takes no synced commit, and leaves a prefix.
 ///
 /// Method: ext4 and XFS in files, on loop devices; the ioctl that shuts a file system down drops

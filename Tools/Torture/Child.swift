@@ -16,12 +16,18 @@ package enum Child {
   /// The last word of a child that repairs the store it is given first into what it is given next.
   package static let repairWord = "repair"
 
-  /// Does the work of `words`, which are a store, a seed and a phase, or a store, a place for a new
-  /// one and `repair`; does not return.
+  /// The last word of a child that appends to a stream and reads it.
+  package static let streamWord = "streams"
+
+  /// Does the work of `words`, which are a store, a seed and a phase or `streams`, or a store, a
+  /// place for a new one and `repair`; does not return.
   package static func main(_ words: [String]) -> Never {
     if words.count == 3, words[2] == repairWord { repair(words[0], into: words[1]) }
-    guard words.count == 3, let seed = UInt64(words[1]), let phase = Phase(rawValue: words[2])
-    else { end(64, "usage: child STORE SEED PHASE") }
+    guard words.count == 3, let seed = UInt64(words[1]) else {
+      end(64, "usage: child STORE SEED PHASE")
+    }
+    if words[2] == streamWord { streams(words[0], seed) }
+    guard let phase = Phase(rawValue: words[2]) else { end(64, "no phase is \(words[2])") }
     say(Acknowledgement(.born, number: Int(getpid())))
     do throws(StoreError) {
       try run(words[0], seed, phase)
@@ -39,6 +45,30 @@ package enum Child {
       end(failedStatus, "\(error)")
     }
     exit(0)
+  }
+
+  private static func streams(_ path: String, _ seed: UInt64) -> Never {
+    say(Acknowledgement(.born, number: Int(getpid())))
+    do throws(StoreError) {
+      let store = try Store.Blocking.open(at: path, options: Workload.options)
+      say(Acknowledgement(.opened))
+      let workload = try StreamWorkload(store, seed: seed, say: say)
+      for consumer in 0..<StreamWorkload.consumerCount {
+        Thread.detachNewThread {
+          do throws(StoreError) {
+            try workload.consume(consumer)
+          } catch { end(failedStatus, "consumer \(consumer): \(error)") }
+        }
+      }
+      Task.detached {
+        do throws(StoreError) {
+          try await workload.produceSuspending()
+        } catch { end(failedStatus, "a producing task: \(error)") }
+      }
+      try workload.produceBlocking()
+    } catch {
+      end(failedStatus, "\(error)")
+    }
   }
 
   private static func run(_ path: String, _ seed: UInt64, _ phase: Phase) throws(StoreError) {

@@ -4,6 +4,7 @@
 //
 // Usage:   turbidite-torture kills DIR ROUNDS SECONDS SEED
 //          turbidite-torture repairs DIR ROUNDS SECONDS SEED
+//          turbidite-torture streams DIR ROUNDS SECONDS SEED
 //          turbidite-torture cuts DIR ROUNDS SECONDS SEED
 //          turbidite-torture child STORE SEED PHASE
 //
@@ -19,9 +20,9 @@ enum TortureRunner {
     let words = Array(CommandLine.arguments.dropFirst())
     if words.first == "child" { Child.main(Array(words.dropFirst())) }
     guard words.count == 5, let rounds = Int(words[2]), let seconds = Double(words[3]),
-      let seed = UInt64(words[4]), ["kills", "repairs", "cuts"].contains(words[0])
+      let seed = UInt64(words[4]), ["kills", "repairs", "streams", "cuts"].contains(words[0])
     else {
-      print("usage: turbidite-torture kills|repairs|cuts DIR ROUNDS SECONDS SEED")
+      print("usage: turbidite-torture kills|repairs|streams|cuts DIR ROUNDS SECONDS SEED")
       exit(64)
     }
     do {
@@ -33,6 +34,9 @@ enum TortureRunner {
         print(try proof.run().line)
       } else if words[0] == "repairs" {
         var proof = RepairProof(settings)
+        print(try proof.run().line)
+      } else if words[0] == "streams" {
+        var proof = StreamProof(settings)
         print(try proof.run().line)
       } else {
         try cuts(settings, own, words)
