@@ -212,7 +212,9 @@ struct CommandProcessTests {
   func readOnly() throws {
     try fill((0..<50).map { Record(key: [$0], value: [$0]) })
     let before = try shell("cd $D/store && find . -type f | sort | xargs md5sum").text
-    for arguments in [["info"], ["stats"], ["files"], ["scan"], ["dump", "--as", "raw"]] {
+    for arguments in [
+      ["info"], ["stats"], ["files"], ["shards"], ["scan"], ["dump", "--as", "raw"],
+    ] {
       #expect(try run([arguments[0], store()] + arguments.dropFirst()).status == 0)
     }
     #expect(try run(["get", store(), "\\x01"]).status == 0)
@@ -228,6 +230,7 @@ struct CommandProcessTests {
       """
     for (arguments, schema) in [
       (["info", store()], "info"), (["stats", store()], "stats"), (["files", store()], "file"),
+      (["shards", store()], "shard"),
       (["compact", store()], "compact"), (["version"], "version"),
     ] {
       let outcome = try run(arguments + ["--json"])
@@ -236,7 +239,7 @@ struct CommandProcessTests {
       #expect(read.status == 0, "\(read.error)")
       #expect(Set(read.text.split(separator: "\n")) == ["turbidite.\(schema)/1"])
     }
-    for verb in ["info", "stats", "files"] {
+    for verb in ["info", "stats", "files", "shards"] {
       let lines = try run([verb, store(), "--format", "tsv"]).text.split(separator: "\n")
       let widths = Set(
         lines.map { $0.split(separator: "\t", omittingEmptySubsequences: false).count })

@@ -22,7 +22,8 @@ struct TurbiditeCommand: ParsableCommand {
       CommandGroup(
         name: "Looking",
         subcommands: [
-          InfoCommand.self, StatsCommand.self, FilesCommand.self, InspectCommand.self,
+          InfoCommand.self, StatsCommand.self, FilesCommand.self, ShardsCommand.self,
+          InspectCommand.self,
         ]),
       CommandGroup(
         name: "Data",

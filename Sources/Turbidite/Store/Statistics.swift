@@ -24,10 +24,14 @@ public struct LevelStatistics: Sendable, Hashable {
 public struct ShardStatistics: Sendable, Hashable {
   /// The shard's number.
   public var shard: Int
+  /// How many of the ring's 4,096 slots it holds: its share of the keys.
+  public var slotCount: Int
   /// Tables.
   public var tableCount: Int
   /// Bytes of tables on disk.
   public var byteCount: UInt64
+  /// Bytes that await a flush.
+  public var memtableByteCount: Int
   /// Entries in tables and memtables, tombstones and old versions included.
   public var entryCount: UInt64
   /// The shard's levels, empty ones left out.
@@ -124,9 +128,11 @@ public struct Statistics: Sendable, Hashable {
 extension ShardStatistics {
   init(_ counts: ShardCounts) {
     shard = counts.shard
+    slotCount = counts.slotCount
     levels = LevelStatistics.sum(counts.levels)
     tableCount = levels.reduce(0) { $0 + $1.tableCount }
     byteCount = levels.reduce(0) { $0 + $1.byteCount }
+    memtableByteCount = counts.memtableByteCount
     entryCount = levels.reduce(UInt64(counts.memtableEntryCount)) { $0 + $1.entryCount }
   }
 }

@@ -18,6 +18,8 @@ package struct LevelCounts: Sendable, Hashable {
 /// The trees of one shard.
 package struct ShardCounts: Sendable, Hashable {
   package var shard: Int
+  /// The slots of the ring that it holds.
+  package var slotCount: Int
   package var levels: [LevelCounts]
   package var memtableByteCount = 0
   package var memtableEntryCount = 0
@@ -44,9 +46,12 @@ extension Engine {
     try requireOpen()
     var counts = EngineCounts()
     let states = keyspaces.withLock { $0.values.sorted { $0.id < $1.id } }
+    var slotCounts = [Int](repeating: 0, count: shardCount)
+    for shard in slots { slotCounts[Int(shard)] += 1 }
     for shard in 0..<shardCount {
       var row = ShardCounts(
-        shard: shard, levels: (0..<Limits.levelCount).map { LevelCounts(level: $0) })
+        shard: shard, slotCount: slotCounts[shard],
+        levels: (0..<Limits.levelCount).map { LevelCounts(level: $0) })
       for keyspace in states {
         let version = keyspace.trees[shard].version
         for memtable in version.memtables {
