@@ -86,6 +86,22 @@ struct StreamVerbProcessTests {
     #expect(try run(["cursors", store, "--format", "tsv"]).text.contains("s\tg\t"))
   }
 
+  @Test("retain --last-of-key keeps the last event of each key, where it is")
+  func lastOfKey() throws {
+    let input = (0..<60).map { "user\($0 % 3)\tvalue \($0)\n" }.joined()
+    #expect(try run(["append", store, "s", "--create", "--as", "tsv"], input: input).status == 0)
+    let outcome = try run(["retain", store, "s", "--last-of-key", "--json"])
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.text.contains(#""replaced":57"#))
+    #expect(
+      try run(["tail", store, "s", "--values"]).text == "value 57\nvalue 58\nvalue 59\n")
+    #expect(try run(["compact", store]).status == 0)
+    #expect(try run(["verify", store, "--deep"]).status == 0)
+    #expect(try run(["append", store, "s"], input: "x\n").status == 0)
+    #expect(try run(["tail", store, "s", "--from", "60", "--values"]).text == "x\n")
+    #expect(try run(["retain", store, "s"]).status == 64)
+  }
+
   @Test("append --producer passes over what it appended before")
   func producer() throws {
     func append(_ input: String, _ options: String...) throws -> String {
