@@ -51,14 +51,12 @@ struct StreamContents {
     for gone in 0..<min(offset, end(0)) { entries[Self.event(0, gone)] = nil }
   }
 
-  mutating func compactKeys() {
-    for partition in 0..<Self.partitionCount {
-      var seen: Set<Substring> = []
-      for offset in (0..<end(partition)).reversed() {
-        let event = Self.event(partition, offset)
-        guard let key = entries[event]?.text?.split(separator: "=").first else { continue }
-        if !seen.insert(key).inserted { entries[event] = nil }
-      }
+  mutating func compactKeys(of partition: Int) {
+    var seen: Set<Substring> = []
+    for offset in (0..<end(partition)).reversed() {
+      let event = Self.event(partition, offset)
+      guard let key = entries[event]?.text?.split(separator: "=").first else { continue }
+      if !seen.insert(key).inserted { entries[event] = nil }
     }
   }
 
@@ -133,8 +131,15 @@ extension Client {
       try store.trim(stream, partition: 0, before: UInt64(offset))
       model.acknowledge(synced: false)
     default:
-      change(before) { $0.compactKeys() }
+      // A commit for each partition, and an error says nothing of those before.
+      isOutcomeOpen = true
+      for partition in 0..<StreamContents.partitionCount {
+        change(StreamContents(model.last[StreamContents.name] ?? [:])) {
+          $0.compactKeys(of: partition)
+        }
+      }
       try store.compact(stream, by: KeyCompaction())
+      isOutcomeOpen = false
       model.acknowledge(synced: false)
     }
   }

@@ -16,6 +16,8 @@ final class Client {
   /// A sync may fail, and take with it what the system's cache held: a kill is then as bad as a
   /// loss of power.
   var mayLoseCache = false
+  /// Of the call at hand some of several commits may be there when it throws.
+  var isOutcomeOpen = false
   private var store: Store?
   private var snapshot: Snapshot?
   private var snapshotContents: StoreModel.Contents = [:]
@@ -45,13 +47,15 @@ final class Client {
     abandon()
     machine = after
     self.model = model
+    isOutcomeOpen = false
   }
 
   /// A call threw `error`, having tried what it added to the model.
   ///
   /// - Returns: whether the outcome is open.
   func note(_ error: StoreError, commitsBefore: Int, keyspacesBefore: Int) -> Bool {
-    if model.keyspaces.count > keyspacesBefore { return true }
+    defer { isOutcomeOpen = false }
+    if model.keyspaces.count > keyspacesBefore || isOutcomeOpen { return true }
     guard model.states.count > commitsBefore else { return false }
     if error.outcome == .no {
       model.retract()
