@@ -79,6 +79,32 @@ struct ChangeTests {
     store.engine.abandon()
   }
 
+  @Test("a copy and a repaired store record changes as before")
+  func copies() throws {
+    let scratch = ScratchDirectory()
+    let paths = ["store", "copy", "mended"].map { scratch.file($0) }
+    let store = try Store.Blocking.open(at: paths[0], options: Store.Options(shardCount: 2))
+    let stream = try store.blocking.createStream("changes", partitionCount: 2)
+    let users = try store.blocking.createKeyspace("users", recordingChangesIn: stream)
+    for number in 0..<200 {
+      try store.blocking.put(Bytes("user \(number)"), Bytes("\(number)"), in: users)
+      if number % 50 == 7 { try store.blocking.flush() }
+    }
+    try store.blocking.checkpoint(into: paths[1])
+    try store.blocking.close()
+    _ = try repair(storeAt: paths[0], into: paths[2])
+    for path in paths {
+      let found = try Store.Blocking.open(at: path, mode: .existing)
+      let users = try found.blocking.keyspace("users")
+      try found.blocking.delete("user 3", in: users)
+      let stream = try #require(users.changes)
+      let contents = try held(users, of: found)
+      #expect(contents.count == 199)
+      #expect(try replayed(stream, of: found) == contents, "\(path)")
+      try found.blocking.close()
+    }
+  }
+
   @Test("a stream that records changes stays as long as the keyspace does")
   func lives() throws {
     let machine = SimulatedMachine(seed: 7)
