@@ -12,8 +12,8 @@ extension Store {
   public struct Batch: ~Copyable, Sendable {
     var encoded = EncodedBatch()
     var failure: StoreError?
-    /// Who must have which partitions when the batch is committed.
-    var groupMoves: [GroupMove] = []
+    /// Who must have which partitions when the batch is committed; nil for most.
+    var groupMoves: [GroupMove]?
 
     /// An empty batch.
     public init() {}
@@ -55,7 +55,7 @@ extension Store {
     public mutating func removeAll() {
       encoded.removeAll()
       failure = nil
-      groupMoves = []
+      groupMoves = nil
     }
 
     mutating func note(_ error: StoreError?) {

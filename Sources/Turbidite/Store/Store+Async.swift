@@ -81,7 +81,7 @@ extension Store {
   ) async throws(StoreError) -> [EventPosition] {
     if let failure = batch.failure { throw failure }
     if Task.isCancelled { throw .cancelled }
-    let moves = batch.groupMoves
+    let moves = batch.groupMoves ?? []
     try groups.begin(moves)
     defer { groups.end(moves) }
     let encoded = batch.encoded

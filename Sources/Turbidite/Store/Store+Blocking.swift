@@ -182,8 +182,8 @@ extension Store {
     ) throws(StoreError) -> [EventPosition] {
       if let failure = batch.failure { throw failure }
       let moves = batch.groupMoves
-      try store.groups.begin(moves)
-      defer { store.groups.end(moves) }
+      if let moves { try store.groups.begin(moves) }
+      defer { if let moves { store.groups.end(moves) } }
       try engine.commit(batch.encoded, synced: durability == .synced)
       let positions = batch.encoded.eventPositions
       batch.removeAll()

@@ -149,11 +149,13 @@ extension Store.Batch {
   public mutating func move(_ member: GroupMember, behind position: EventPosition) {
     move(member.cursor, behind: position)
     guard failure == nil else { return }
-    if let index = groupMoves.firstIndex(where: { $0.member === member }) {
-      groupMoves[index].partitions.insert(position.partition)
+    var moves = groupMoves.take() ?? []
+    if let index = moves.firstIndex(where: { $0.member === member }) {
+      moves[index].partitions.insert(position.partition)
     } else {
-      groupMoves.append(GroupMove(member: member, partitions: [position.partition]))
+      moves.append(GroupMove(member: member, partitions: [position.partition]))
     }
+    groupMoves = moves
   }
 }
 
@@ -207,7 +209,7 @@ final class Groups: Sendable {
     return partitions
   }
 
-  /// Runs `body`, a commit, while nobody's partition changes hands that it moves the cursor in.
+  /// Has the partitions of these moves stay with their members until ``end(_:)``.
   func begin(_ moves: [GroupMove]) throws(StoreError) {
     for (index, move) in moves.enumerated() {
       let member = move.member

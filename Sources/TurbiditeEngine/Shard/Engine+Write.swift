@@ -16,8 +16,11 @@ extension Engine {
     defer { environment.scheduler.operationBoundary() }
     if commits.tryLead() {
       // Nobody waits: the caller writes its own commit and allocates nothing for a queue.
-      defer { handOver() }
-      if let failure = writeGroup([try screened(batch)], synced: synced) { throw failure }
+      let failure =
+        batch.appends == nil
+        ? writeGroup([batch], synced: synced) : writeEvents(batch, synced: synced)
+      handOver()
+      if let failure { throw failure }
       return
     }
     let ticket = CommitTicket()
@@ -113,6 +116,13 @@ extension Engine {
     guard !group.isEmpty else { return }
     let failure = writeGroup(group.compactMap(\.batch), synced: group.contains { $0.isSynced })
     for commit in group { commit.resolve(failure) }
+  }
+
+  @inline(never)
+  private func writeEvents(_ batch: EncodedBatch, synced: Bool) -> StoreError? {
+    do throws(StoreError) {
+      return writeGroup([try screened(batch)], synced: synced)
+    } catch { return error }
   }
 
   /// `batch`, or nothing in its place where its producer's events are in the store.
