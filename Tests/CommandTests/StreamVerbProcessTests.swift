@@ -114,6 +114,15 @@ struct StreamVerbProcessTests {
     #expect(try append("a\nb\nc\n").contains(#""events":1,"repeated":2"#))
     #expect(try append("a\n").contains(#""events":0,"repeated":1"#))
     #expect(try run(["tail", store, "s", "--values"]).text == "a\nb\nc\n")
+    // Half a line may be a file that is being written.
+    let cut = try run(["append", store, "s", "--producer", "web"], input: "a\nb\nc\nd\nhal")
+    #expect(cut.status == 65 && cut.error.contains("1 event appended before this"), "\(cut.error)")
+    #expect(try append("a\nb\nc\nd\nhalf\n").contains(#""events":1,"repeated":4"#))
+    #expect(try run(["tail", store, "s", "--values"]).text == "a\nb\nc\nd\nhalf\n")
+    let named = place.file("named")
+    #expect(
+      try run(["append", named, "s", "--create", "--producer", ""], input: "a\n").status == 64)
+    #expect(!FileManager.default.fileExists(atPath: named))
   }
 
   @Test("tail --follow prints what another process appends, and ends by a signal or a gone reader")

@@ -10,16 +10,14 @@ struct ChangeTests {
   /// What the changes make, from the first on.
   private func replayed(_ stream: EventStream, of store: Store) throws -> [Bytes: Bytes] {
     var contents: [Bytes: Bytes] = [:]
-    for partition in 0..<stream.partitionCount {
-      let scan = try store.blocking.events(of: stream, partition: partition)
-      while let event = try scan.next() {
-        switch try Change(event) {
-        case .put(let key, let value): contents[key] = value
-        case .delete(let key): contents[key] = nil
-        case .deleteRange(let range):
-          for key in contents.keys where stream.partition(of: key) == partition {
-            if key >= range.from ?? "", range.to.map({ key < $0 }) ?? true { contents[key] = nil }
-          }
+    let scan = try store.blocking.events(of: stream, partition: 0)
+    while let event = try scan.next() {
+      switch try Change(event) {
+      case .put(let key, let value): contents[key] = value
+      case .delete(let key): contents[key] = nil
+      case .deleteRange(let range):
+        for key in contents.keys {
+          if key >= range.from ?? "", range.to.map({ key < $0 }) ?? true { contents[key] = nil }
         }
       }
     }
@@ -43,7 +41,7 @@ struct ChangeTests {
     func key() -> Bytes { Bytes("\(draw(9))/\(draw(40))") }
     var machine = SimulatedMachine(seed: seed)
     var store = try machine.open(set.options)
-    var stream = try store.blocking.createStream("changes", partitionCount: 3)
+    var stream = try store.blocking.createStream("changes", partitionCount: 1)
     var keyspaces = [
       try store.blocking.createKeyspace("users", recordingChangesIn: stream),
       try store.blocking.createKeyspace("others"),
@@ -84,7 +82,7 @@ struct ChangeTests {
     let scratch = ScratchDirectory()
     let paths = ["store", "copy", "mended"].map { scratch.file($0) }
     let store = try Store.Blocking.open(at: paths[0], options: Store.Options(shardCount: 2))
-    let stream = try store.blocking.createStream("changes", partitionCount: 2)
+    let stream = try store.blocking.createStream("changes", partitionCount: 1)
     let users = try store.blocking.createKeyspace("users", recordingChangesIn: stream)
     for number in 0..<200 {
       try store.blocking.put(Bytes("user \(number)"), Bytes("\(number)"), in: users)
@@ -118,7 +116,25 @@ struct ChangeTests {
       _ = try store.blocking.createKeyspace("users", recordingChangesIn: other)
     }
     #expect(throws: StoreError.self) { try store.blocking.dropStream("changes") }
-    try store.blocking.put("a", "1", in: users)
+    // It is the keyspace's alone, has one partition, was empty, and is kept whole.
+    #expect(throws: StoreError.self) {
+      _ = try store.blocking.createKeyspace("second", recordingChangesIn: stream)
+    }
+    #expect(throws: StoreError.self) {
+      try store.blocking.compact(stream, by: KeyCompaction())
+    }
+    try store.blocking.append(NewEvent("x"), to: other)
+    let wide = try store.blocking.createStream("wide", partitionCount: 2)
+    for unfit in [other, wide] {
+      #expect(throws: StoreError.self) {
+        _ = try store.blocking.createKeyspace("second", recordingChangesIn: unfit)
+      }
+    }
+    // Who commits is told of what was appended, and not of what was recorded.
+    var batch = Store.Batch()
+    batch.put("a", "1", in: users)
+    batch.append(NewEvent("y"), to: other)
+    #expect(try store.blocking.commit(batch) == [EventPosition(partition: 0, offset: 1)])
     // The manifest is written anew at each opening.
     for _ in 0..<2 {
       try store.blocking.close()

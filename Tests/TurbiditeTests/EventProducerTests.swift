@@ -114,6 +114,35 @@ struct EventProducerTests {
     try store.blocking.close()
   }
 
+  @Test("who appends to a stream that is dropped meanwhile is told so")
+  func dropped() throws {
+    let scratch = ScratchDirectory()
+    let store = try Store.Blocking.open(at: scratch.file("store"))
+    _ = try store.blocking.createStream("clicks", partitionCount: 1)
+    DispatchQueue.concurrentPerform(iterations: 5) { thread in
+      for turn in 0..<150 {
+        do throws(StoreError) {
+          if thread == 0 {
+            try store.blocking.dropStream("clicks")
+            _ = try store.blocking.createStream("clicks", partitionCount: 1)
+            continue
+          }
+          let stream = try store.blocking.stream("clicks")
+          let producer = try EventProducer("web", of: stream)
+          for _ in 0..<5 {
+            let next = try store.blocking.nextNumber(of: producer)
+            try store.blocking.append(
+              contentsOf: [NewEvent(Bytes("\(turn)"))], by: producer, from: next)
+          }
+        } catch {
+          if case .notFound = error { continue }
+          Issue.record("\(error)")
+        }
+      }
+    }
+    try store.blocking.close()
+  }
+
   @Test("of threads and tasks that append the same at once one stores it")
   func concurrent() async throws {
     let scratch = ScratchDirectory()

@@ -47,7 +47,11 @@ struct GroupTests {
         case (2...5, let member?): members[member] = shares.settle(member).partitions
         case (6...7, let member?):
           let partitions = Set((0..<1 + draw(2)).map { _ in draw(count) })
-          let isAllowed = shares.beginCommit(member, partitions)
+          var terms: [Int: UInt64?] = [:]
+          for partition in partitions {
+            terms[partition] = .some(shares.term(of: partition, member))
+          }
+          let isAllowed = shares.beginCommit(member, terms)
           #expect(isAllowed == partitions.isSubset(of: members[member] ?? []), "seed \(seed)")
           if isAllowed { commits.append((member, partitions)) }
         default:
@@ -138,6 +142,59 @@ struct GroupTests {
     }
     try store.blocking.close()
     #expect(throws: StoreError.closed) { _ = try store.join(cursor).blockingNext() }
+  }
+
+  @Test("a batch from before a partition was another's is refused, also when it is back")
+  func terms() throws {
+    let scratch = ScratchDirectory()
+    let (store, stream) = try stream(1, in: scratch)
+    let cursor = try EventCursor("count", of: stream)
+    for _ in 0..<10 { try store.blocking.append(NewEvent("x"), to: stream) }
+    let first = store.join(cursor)
+    #expect(try first.blockingNext()?.count == 10)
+    var late = Store.Batch()
+    late.move(first, behind: EventPosition(partition: 0, offset: 4))
+    first.leave()
+    let second = store.join(cursor)
+    #expect(try second.blockingNext()?.count == 10)
+    try store.blocking.write { batch in
+      batch.move(second, behind: EventPosition(partition: 0, offset: 9))
+    }
+    #expect(throws: StoreError.self) { try store.blocking.commit(&late) }
+    // The same member, with another one in between.
+    var stale = Store.Batch()
+    stale.move(second, behind: EventPosition(partition: 0, offset: 2))
+    var shares = GroupShares(partitionCount: 2)
+    shares.join(1)
+    _ = shares.settle(1)
+    let old = shares.term(of: 1, 1)
+    shares.join(2)
+    _ = shares.settle(1)
+    let taken = shares.settle(2).partitions
+    shares.leave(2)
+    let back = shares.settle(1).partitions
+    #expect(taken == [1] && back == [0, 1] && old != nil)
+    let isStale = shares.beginCommit(1, [1: old])
+    let isFresh = shares.beginCommit(1, [1: shares.term(of: 1, 1)])
+    #expect(!isStale && isFresh)
+    try store.blocking.commit(&stale)
+    #expect(try store.blocking.offsets(of: cursor) == [0: 3])
+    second.leave()
+    try store.blocking.close()
+  }
+
+  @Test("what nobody reads goes to a newcomer, whoever else has stopped asking")
+  func newcomer() {
+    var shares = GroupShares(partitionCount: 2)
+    shares.join(1)
+    shares.join(2)
+    let first = shares.settle(1).partitions
+    let second = shares.settle(2).partitions
+    // 2 does not ask any more.
+    shares.leave(1)
+    shares.join(3)
+    let third = shares.settle(3).partitions
+    #expect(first == [0] && second == [1] && third == [0])
   }
 
   @Test("threads that join, fail, leave and join again count each event once")

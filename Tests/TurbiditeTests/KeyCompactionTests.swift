@@ -109,6 +109,39 @@ struct KeyCompactionTests {
     store.engine.abandon()
   }
 
+  /// A deletion that goes in an earlier commit than what it deletes brings that back.
+  @Test("a key that is deleted stays so, wherever a compaction by key is cut off")
+  func deletionsGoLast() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open()
+    let stream = try store.blocking.createStream("users", partitionCount: 1)
+    try store.blocking.append(NewEvent("alive", key: "gone", timestamp: 1), to: stream)
+    for number in 0..<2_500 {
+      let event = NewEvent(Bytes("\(number)"), key: "other", timestamp: 1)
+      try store.blocking.append(event, to: stream)
+    }
+    try store.blocking.append(NewEvent("", key: "gone", timestamp: 2), to: stream)
+    try store.blocking.append(NewEvent("end", key: "other", timestamp: 3), to: stream)
+    try store.blocking.sync()
+    #expect(
+      try store.blocking.compact(stream, by: KeyCompaction(deletionAge: .zero)) == 2_502)
+    var outcomes: Set<String> = []
+    for survivors in machine.disk.crashSurvivors() {
+      let found = try machine.crashed(.these(survivors)).open(mode: .existing)
+      let stream = try found.blocking.stream("users")
+      let scan = try found.blocking.events(of: stream, partition: 0)
+      var last = "absent"
+      while let event = try scan.next() {
+        if event.key == "gone" { last = event.value.isEmpty ? "deleted" : "alive" }
+      }
+      outcomes.insert(last)
+      found.engine.abandon()
+    }
+    #expect(outcomes.isSubset(of: ["absent", "deleted"]), "\(outcomes)")
+    #expect(outcomes.count == 2)
+    store.engine.abandon()
+  }
+
   @Test("keys that memory has no room for lose nothing, and a reader passes over the gaps")
   func bounds() throws {
     let store = try SimulatedMachine(seed: 5).open()

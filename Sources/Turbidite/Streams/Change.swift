@@ -7,11 +7,11 @@ internal import TurbiditeEngine
 
 /// A change of a keyspace that was created with `recordingChangesIn:`, as an event of that stream.
 ///
-/// The stream has each change from the keyspace's first on, unless retention has dropped it, in the
-/// commit that made it: what a power loss takes from one it takes from the other. Changes of one
-/// key lie in one partition, in their order. A range deletion is in every partition, and there
-/// concerns that partition's keys; to do it once for each is as well. Cursors, groups, tails and
-/// retention are those of any stream. A recorded change costs about as much again as itself.
+/// The stream, of one partition, has each change from the keyspace's first on, unless retention has
+/// dropped it, in the order and in the commits that made them: what a power loss takes from one it
+/// takes from the other. Who applies them from offset 0 on has the keyspace. Cursors, tails and
+/// retention are those of any stream; what else is appended to it is no change. A recorded change
+/// costs about as much again as itself.
 public enum Change: Hashable, Sendable {
   /// The key has this value.
   case put(key: Bytes, value: Bytes)
@@ -55,12 +55,9 @@ public enum Change: Hashable, Sendable {
 extension Store.Batch {
   /// Appends a change to the stream that records it.
   mutating func record(_ change: Change, in changes: KeyspaceState) {
-    let stream = EventStream(state: changes)
     let (key, value) = change.encoded
-    let event = NewEvent(Bytes(value), key: key)
-    guard case .deleteRange = change else { return append(event, to: stream) }
-    for partition in 0..<stream.partitionCount {
-      append(event, to: stream, partition: partition)
-    }
+    let content = EventContent(
+      timestamp: changes.wallMicroseconds(), key: key.array, value: value, headers: [])
+    note(encoded.append(content, stream: changes, partition: 0, isReported: false))
   }
 }

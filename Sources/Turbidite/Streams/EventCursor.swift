@@ -87,7 +87,9 @@ extension Store.Blocking {
     return offsets
   }
 
-  /// How many events each partition holds that a cursor has not passed.
+  /// How many events each partition holds that a cursor has not passed, by their offsets.
+  ///
+  /// Those that a compaction by key has removed in between count as well.
   public func lag(of cursor: EventCursor) throws(StoreError) -> [UInt64] {
     let reached = try offsets(of: cursor)
     var lag: [UInt64] = []

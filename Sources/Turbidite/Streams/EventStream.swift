@@ -9,7 +9,8 @@ internal import TurbiditeEngine
 ///
 /// Its events lie in a fixed number of partitions, chosen when it is created: the event's key picks
 /// the partition, and so events of one key stay in the order in which they were appended. Within a
-/// partition each event has an offset: 0, 1, 2 and so on, without gaps.
+/// partition each event has an offset: 0, 1, 2 and so on, without gaps unless ``KeyCompaction``
+/// makes some.
 ///
 /// An append is a commit like any other: it has a ``Durability``, it may share a batch with puts
 /// and deletes, and what survives a crash is a prefix of all commits. Get a stream from

@@ -19,7 +19,8 @@ internal import TurbiditeSystem
 ///     }
 ///
 /// Partitions are shared evenly. Whoever joins gets some of the others', whoever leaves or is
-/// released gives its own back, and the next to read a partition goes on where the cursor stands. A
+/// released gives its own back (one whose task is cancelled is not, while something else holds it),
+/// and the next to read a partition goes on where the cursor stands. A
 /// partition changes hands when its reader asks for the next batch: by then it has committed what
 /// it made of the one before. So each event is seen by one member, and once by one that moves the
 /// cursor in the batch of what follows; after a failure another sees again what was not committed.
@@ -98,6 +99,9 @@ public final class GroupMember: AsyncSequence, Sendable {
     }
   }
 
+  /// Which ownership of a partition this is; nil where the partition is another's.
+  func term(of partition: Int) -> UInt64? { store.groups.term(cursor, partition, id) }
+
   private var watch: StreamWatch { cursor.stream.state.watch }
 
   private func nextBatch() async throws(StoreError) -> [Event]? {
@@ -150,10 +154,10 @@ extension Store.Batch {
     move(member.cursor, behind: position)
     guard failure == nil else { return }
     var moves = groupMoves.take() ?? []
-    if let index = moves.firstIndex(where: { $0.member === member }) {
-      moves[index].partitions.insert(position.partition)
-    } else {
-      moves.append(GroupMove(member: member, partitions: [position.partition]))
+    let index = moves.firstIndex { $0.member === member } ?? moves.count
+    if index == moves.count { moves.append(GroupMove(member: member)) }
+    if moves[index].terms[position.partition] == nil {
+      moves[index].terms[position.partition] = .some(member.term(of: position.partition))
     }
     groupMoves = moves
   }
@@ -162,7 +166,8 @@ extension Store.Batch {
 /// The partitions in which a batch moves the cursor of a member's group.
 struct GroupMove: Sendable {
   var member: GroupMember
-  var partitions: Set<Int>
+  /// Of each partition, which ownership the member had; nil in it where it had none.
+  var terms: [Int: UInt64?] = [:]
 }
 
 extension Store {
@@ -209,11 +214,15 @@ final class Groups: Sendable {
     return partitions
   }
 
+  func term(_ cursor: EventCursor, _ partition: Int, _ member: UInt64) -> UInt64? {
+    change(cursor) { $0.term(of: partition, member) } ?? nil
+  }
+
   /// Has the partitions of these moves stay with their members until ``end(_:)``.
   func begin(_ moves: [GroupMove]) throws(StoreError) {
     for (index, move) in moves.enumerated() {
       let member = move.member
-      let isAllowed = change(member.cursor) { $0.beginCommit(member.id, move.partitions) } ?? false
+      let isAllowed = change(member.cursor) { $0.beginCommit(member.id, move.terms) } ?? false
       if isAllowed { continue }
       end(moves.prefix(index))
       throw .invalidArgument(
@@ -224,7 +233,7 @@ final class Groups: Sendable {
   func end(_ moves: some Sequence<GroupMove>) {
     for move in moves {
       let member = move.member
-      let isAwaited = change(member.cursor) { $0.endCommit(member.id, move.partitions) } ?? false
+      let isAwaited = change(member.cursor) { $0.endCommit(member.id, move.terms.keys) } ?? false
       if isAwaited { member.cursor.stream.state.watch.wakeAll() }
     }
   }

@@ -19,11 +19,15 @@ struct GroupShares: Sendable {
   private var heirs: [UInt64?]
   /// The commits on their way that move the cursor.
   private var commitCounts: [Int]
+  /// How often a partition has got an owner: a batch of one that lost it meanwhile is refused, even
+  /// if it has it again.
+  private var terms: [UInt64]
 
   init(partitionCount: Int) {
     owners = Array(repeating: nil, count: partitionCount)
     heirs = owners
     commitCounts = Array(repeating: 0, count: partitionCount)
+    terms = Array(repeating: 0, count: partitionCount)
   }
 
   var isDeserted: Bool { members.isEmpty && owners.allSatisfy { $0 == nil } }
@@ -48,24 +52,32 @@ struct GroupShares: Sendable {
       if releaseIfDone(partition, by: member) { gaveBack = true }
     }
     for partition in owners.indices where owners[partition] == nil {
-      if heirs[partition] == member { owners[partition] = member }
+      guard heirs[partition] == member else { continue }
+      owners[partition] = member
+      terms[partition] += 1
     }
     return (owners.indices.filter { owners[$0] == member }, gaveBack)
   }
 
-  /// Begins a commit of `member` that moves the cursor; false where it may not.
-  mutating func beginCommit(_ member: UInt64, _ partitions: Set<Int>) -> Bool {
-    guard members.contains(member), partitions.allSatisfy({ owners[$0] == member }) else {
-      return false
-    }
-    for partition in partitions { commitCounts[partition] += 1 }
+  /// Which ownership of the partition is the member's; nil where none is.
+  func term(of partition: Int, _ member: UInt64) -> UInt64? {
+    owners[partition] == member ? terms[partition] : nil
+  }
+
+  /// Begins a commit of `member` that moves the cursor in partitions of these terms; false where it
+  /// may not.
+  mutating func beginCommit(_ member: UInt64, _ moved: [Int: UInt64?]) -> Bool {
+    guard members.contains(member),
+      moved.allSatisfy({ owners[$0] == member && terms[$0] == $1 })
+    else { return false }
+    for partition in moved.keys { commitCounts[partition] += 1 }
     return true
   }
 
   /// Ends a commit that was begun.
   ///
   /// - Returns: whether a partition waited for that.
-  mutating func endCommit(_ member: UInt64, _ partitions: Set<Int>) -> Bool {
+  mutating func endCommit(_ member: UInt64, _ partitions: some Sequence<Int>) -> Bool {
     var isAwaited = false
     for partition in partitions {
       commitCounts[partition] -= 1
@@ -94,18 +106,24 @@ struct GroupShares: Sendable {
     var room: [UInt64: Int] = [:]
     for member in members { room[member] = base }
     var held: [UInt64: Int] = [:]
-    for case let heir? in heirs { held[heir, default: 0] += 1 }
+    for case let owner? in zip(owners, heirs).map({ $0 ?? $1 }) { held[owner, default: 0] += 1 }
     // One more for those who hold more, so that little moves.
     let greedy = members.filter { held[$0] ?? 0 > base }
     let others = members.filter { held[$0] ?? 0 <= base }
     for member in (greedy + others).prefix(extra) { room[member, default: 0] += 1 }
-    for partition in heirs.indices {
-      if let heir = heirs[partition], let left = room[heir], left > 0 {
-        room[heir] = left - 1
-      } else {
-        heirs[partition] = nil
+    // First those who read a partition: one that nobody reads can go to a newcomer at once.
+    var taken: Set<Int> = []
+    for candidates in [owners, heirs] {
+      for partition in heirs.indices where !taken.contains(partition) {
+        guard let candidate = candidates[partition], let left = room[candidate], left > 0,
+          owners[partition] == nil || owners[partition] == candidate
+        else { continue }
+        heirs[partition] = candidate
+        room[candidate] = left - 1
+        taken.insert(partition)
       }
     }
+    for partition in heirs.indices where !taken.contains(partition) { heirs[partition] = nil }
     var next = 0
     for partition in heirs.indices where heirs[partition] == nil {
       while room[members[next]] == 0 { next += 1 }

@@ -29,7 +29,8 @@ extension Store.Blocking {
   /// reading passes. Events without a key stay, and so does the last of each partition. A reader
   /// sees of each key the last event at least, however far it has come. Reads all partitions once,
   /// backwards, and writes a deletion for each event that goes, a thousand a commit; what has gone
-  /// stays so when the process is killed halfway. The room is free when a compaction has come by.
+  /// stays so when the process is killed halfway. A stream of changes is refused. The room is free
+  /// when a compaction has come by.
   ///
   /// - Returns: how many events have gone.
   @discardableResult
@@ -38,6 +39,11 @@ extension Store.Blocking {
   ) throws(StoreError) -> Int {
     guard compaction.deletionAge >= .zero, compaction.memoryByteCount >= 0 else {
       throw .invalidArgument("an age or a size of memory is 0 or more")
+    }
+    if let keyspace = store.engine.keyspace(recordedIn: stream.state) {
+      // A range deletion is of more keys than the one it is under.
+      throw .invalidArgument(
+        "stream \(stream.name) holds the changes of keyspace \(keyspace.name): it stays whole")
     }
     let passed = leastPlaces(try placesOfCursors(of: stream), of: stream)
     let cutoff = stream.state.wallMicroseconds().subtractingClamped(
@@ -79,6 +85,9 @@ private struct KeySweep: ~Copyable {
   private var seen: Set<[UInt8]> = []
   private var seenByteCount = 0
   private var batch = Store.Batch()
+  /// Deletions that go when all that they delete has gone: whoever looks in between, or after a
+  /// crash, would see it come back.
+  private var deletions: [UInt64] = []
 
   /// What a key takes in memory besides its bytes, about.
   private static let keyByteCount = 64
@@ -104,20 +113,28 @@ private struct KeySweep: ~Copyable {
     while try scan.advance() {
       let (offset, content) = try scan.event(of: stream.state)
       // The last event says which offset is next.
-      if goes(content, offset), !isLast {
+      if goes(content, offset, isLast: isLast) {
         count += 1
-        batch.remove(offset, of: stream, partition)
-        if batch.count >= Self.batchCount {
-          try store.blocking.commit(&batch, durability: durability)
-        }
+        try remove(offset, from: store, durability)
       }
       isLast = false
     }
+    for offset in deletions { try remove(offset, from: store, durability) }
     if batch.count > 0 { try store.blocking.commit(&batch, durability: durability) }
-    return count
+    return count + deletions.count
   }
 
-  private mutating func goes(_ content: EventContent, _ offset: UInt64) -> Bool {
+  private mutating func remove(
+    _ offset: UInt64, from store: Store, _ durability: Durability
+  ) throws(StoreError) {
+    batch.remove(offset, of: stream, partition)
+    if batch.count >= Self.batchCount { try store.blocking.commit(&batch, durability: durability) }
+  }
+
+  /// Whether a later event has replaced this one; a deletion that may go is put by.
+  private mutating func goes(
+    _ content: EventContent, _ offset: UInt64, isLast: Bool
+  ) -> Bool {
     guard let key = content.key else { return false }
     if seen.contains(key) { return true }
     let byteCount = key.count + Self.keyByteCount
@@ -125,7 +142,10 @@ private struct KeySweep: ~Copyable {
     guard seenByteCount + byteCount <= memoryByteCount else { return false }
     seen.insert(key)
     seenByteCount += byteCount
-    return content.value.isEmpty && content.timestamp < cutoff && offset < passed
+    if content.value.isEmpty, content.timestamp < cutoff, offset < passed, !isLast {
+      deletions.append(offset)
+    }
+    return false
   }
 }
 

@@ -34,6 +34,8 @@ package final class BatchAppends: @unchecked Sendable {
     var partition: UInt32
     /// Where the offset's eight bytes begin in the batch's bytes.
     var position: Int
+    /// Whether who commits is told; not of what records a change.
+    var isReported: Bool
   }
 
   private enum Outcome {
@@ -58,7 +60,8 @@ package final class BatchAppends: @unchecked Sendable {
     switch outcome.withLock({ $0 }) {
     case .pending: preconditionFailure("the batch is not committed")
     case .repeated: return []
-    case .stored(let offsets): return zip(places, offsets).map { ($0.partition, $1) }
+    case .stored(let offsets):
+      return zip(places, offsets).filter { $0.0.isReported }.map { ($0.partition, $1) }
     }
   }
 

@@ -51,7 +51,9 @@ package struct EncodedBatch: Sendable {
   }
 
   /// Appends an event to a partition of a stream.
-  mutating func append(_ event: EventContent, stream: UInt32, partition: UInt32) {
+  mutating func append(
+    _ event: EventContent, stream: UInt32, partition: UInt32, isReported: Bool = true
+  ) {
     let appends = appends ?? BatchAppends()
     self.appends = appends
     let valueCount = event.byteCount
@@ -70,7 +72,8 @@ package struct EncodedBatch: Sendable {
     let lengthByteCount = varintByteCount(UInt64(valueCount))
     let offsetByteCount = StreamKey.byteCount - StreamKey.offsetPlace
     let position = bytes.count - valueCount - lengthByteCount - offsetByteCount
-    appends.add(.init(stream: stream, partition: partition, position: position))
+    appends.add(
+      .init(stream: stream, partition: partition, position: position, isReported: isReported))
   }
 
   /// Says that the event which is appended next is its producer's event `number`.

@@ -44,7 +44,7 @@ extension EncodedBatch {
 
   /// Appends an event to a partition of a stream.
   package mutating func append(
-    _ event: EventContent, stream: KeyspaceState, partition: UInt32
+    _ event: EventContent, stream: KeyspaceState, partition: UInt32, isReported: Bool = true
   ) -> StoreError? {
     if stream.isDropped { return .notFound("stream \(stream.name)") }
     guard let count = stream.partitionCount, partition < count else {
@@ -61,7 +61,7 @@ extension EncodedBatch {
       return .invalidArgument(
         "an event of \(byteCount) bytes exceeds the limit of \(Limits.valueByteCount - 64)")
     }
-    append(event, stream: stream.id, partition: partition)
+    append(event, stream: stream.id, partition: partition, isReported: isReported)
     return nil
   }
 

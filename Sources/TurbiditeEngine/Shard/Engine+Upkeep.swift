@@ -52,7 +52,7 @@ extension Engine {
         }
         return existing
       }
-      if let changes, changes.isDropped { throw .notFound("stream \(changes.name)") }
+      if let changes { try requireFresh(changes) }
       // What was committed before must not be lost where this survives: one order for all.
       try syncLog()
       var created: KeyspaceState?
@@ -82,6 +82,24 @@ extension Engine {
     }
   }
 
+  /// Throws unless `stream` can hold a keyspace's changes, and nothing else: all of them in one
+  /// order, from the first on.
+  private func requireFresh(_ stream: KeyspaceState) throws(StoreError) {
+    guard stream.partitionCount == 1 else {
+      throw .invalidArgument("changes are recorded in a stream of one partition")
+    }
+    guard try offsets(of: stream, partition: 0, at: visibleSequence) == 0..<0,
+      keyspace(recordedIn: stream) == nil
+    else {
+      throw .invalidArgument("changes are recorded in a stream of their own, which is empty")
+    }
+  }
+
+  /// The keyspace whose changes a stream records.
+  package func keyspace(recordedIn stream: KeyspaceState) -> KeyspaceState? {
+    keyspaces.withLock { $0.values.first { $0.changes === stream } }
+  }
+
   /// Drops a keyspace and all it holds, durably, in one manifest record.
   package func dropKeyspace(_ name: String) throws(StoreError) {
     try requireWritable()
@@ -90,8 +108,7 @@ extension Engine {
       guard let keyspace = keyspace(named: name) else {
         throw .notFound("keyspace \(name)")
       }
-      let recorded = keyspaces.withLock { $0.values.first { $0.changes === keyspace } }
-      if let recorded {
+      if let recorded = self.keyspace(recordedIn: keyspace) {
         throw .invalidArgument("the changes of keyspace \(recorded.name) are recorded in \(name)")
       }
       try syncLog()

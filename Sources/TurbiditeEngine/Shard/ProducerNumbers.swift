@@ -44,7 +44,11 @@ struct ProducerNumbers {
   }
 
   /// Says that a batch which was admitted is in the log.
-  mutating func accept(_ claim: ProducerClaim) { remember(claim.producer, claim.events.upperBound) }
+  ///
+  /// A producer that is not remembered may be of a stream that was dropped meanwhile.
+  mutating func accept(_ claim: ProducerClaim) {
+    if next[claim.producer] != nil { next[claim.producer] = claim.events.upperBound }
+  }
 
   private mutating func remember(_ producer: ProducerID, _ number: UInt64) {
     if next.count >= Self.largestCount && next[producer] == nil { next.removeAll() }

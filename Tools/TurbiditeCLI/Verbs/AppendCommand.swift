@@ -26,7 +26,7 @@ struct AppendCommand: Verb {
       pipe is appended before more is waited for. When a line cannot be read, or a signal asks for \
       an end, all events before it stay, and the message says how many. With --producer the store \
       keeps how many events of that name it has: the same input once more, after whatever end, is \
-      passed over as far as it is there.
+      passed over as far as it is there. Its last line must be a whole one.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -47,6 +47,9 @@ struct AppendCommand: Verb {
 
   mutating func validate() throws {
     if keyField != nil, form != .lines { throw ValidationError("--key-field is for --as lines") }
+    if let producer, !(1...255 ~= producer.utf8.count) || producer.contains("\u{fffd}") {
+      throw ValidationError("a producer's name has 1 to 255 bytes of UTF-8")
+    }
     if partitions != nil, !writing.create { throw ValidationError("--partitions is for --create") }
   }
 
@@ -122,6 +125,11 @@ struct AppendCommand: Verb {
       do throws(CommandFailure) {
         if let line = try input.nextLine() {
           number += 1
+          guard producer == nil || line.isTerminated else {
+            throw .badData(
+              "the last line has no end, and more of it may be to come",
+              at: "\(input.name):\(number)", remedy: "end it with a newline")
+          }
           if let event = try event(input, line, number) {
             add(event, to: stream, numbering, &batch, &count)
           }

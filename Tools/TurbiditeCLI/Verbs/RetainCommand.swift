@@ -36,8 +36,11 @@ struct RetainCommand: Verb {
   func run() throws {
     var replacedCount = 0
     let outcome = try withStore(at: directory, mode: .existing) { store in
-      // What only the log holds is no file yet.
-      try store.blocking.flush()
+      // What only the log holds is no file yet. On a full disk what there is must do.
+      do throws(StoreError) { try store.blocking.flush() } catch {
+        guard case .outOfSpace = error else { throw error }
+        global.console.note("what the log holds is in no file yet: \(error)")
+      }
       let stream = try store.blocking.stream(name)
       let outcome = try store.blocking.retain(
         stream,
