@@ -25,6 +25,21 @@ struct ArgumentTests {
     }
   }
 
+  @Test("a verb of two words has them behind both")
+  func twoWords() throws {
+    for arguments in [
+      ["--json", "shards", "remove", "3", "x", "--plan"],
+      ["shards", "remove", "--json", "3", "--plan", "x"],
+    ] {
+      let remove = try #require(try parse(arguments) as? RemoveShardCommand)
+      #expect(remove.shard == 3)
+      #expect(remove.directory == "x")
+      #expect(remove.change.plan)
+      #expect(remove.global.reportFormat == .json)
+    }
+    #expect(try parse(["--json", "shards", "x"]) is ShowShardsCommand)
+  }
+
   @Test("flags alone, and flags of the tool itself, are left where they are")
   func untouched() {
     for arguments in [
@@ -42,7 +57,8 @@ struct ArgumentTests {
       "put x k v --create --shards 0", "put x k v --create --shards 4097", "rm x",
       "rm x k --prefix p", "scan x --limit -1", "scan x --json --hex", "dump x --hex",
       "dump x --as raw --base64", "dump x --as mdb", "load x", "inspect x --hexdump z",
-      "inspect x --hexdump 1:2:3", "inspect x --hexdump 5 --blocks", "get x -- k extra",
+      "inspect x --hexdump 1:2:3", "shards", "shards add", "shards remove x", "shards add 1 x",
+      "inspect x --hexdump 5 --blocks", "get x -- k extra",
     ])
   func refused(line: String) throws {
     let failure = #expect(throws: (any Error).self) {

@@ -247,6 +247,26 @@ struct CommandProcessTests {
     }
   }
 
+  @Test("shards come and go, and every record stays")
+  func shards() throws {
+    try fill((0..<400).map { Record(key: [UInt8($0 / 256), UInt8($0 % 256)], value: [1]) })
+    let before = try run(["dump", store(), "--as", "raw"]).text
+    let plan = try run(["shards", "add", store(), "--plan", "--format", "tsv"])
+    #expect(plan.text.contains("\t1024"), "\(plan.text)")
+    let steps = [
+      ["shards", "add", store()], ["shards", "remove", "0", store()], ["shards", "add", store()],
+      ["shards", "rebalance", store()],
+    ]
+    for step in steps {
+      let outcome = try run(step + ["--format", "tsv"])
+      #expect(outcome.status == 0, "\(outcome.error)")
+      #expect(try run(["dump", store(), "--as", "raw"]).text == before)
+      #expect(try run(["verify", store(), "--deep"]).status == 0)
+    }
+    #expect(try run(["shards", "remove", "77", store()]).status == 1)
+    #expect(try run(["shards", "add", place.file("none")]).status == ExitStatus.noInput)
+  }
+
   @Test("a full disk under standard output ends with 74, help included")
   func fullOutput() throws {
     try fill([Record(key: [0x61], value: [0x62])])

@@ -29,6 +29,9 @@ final class Client {
   }
 
   func open() throws {
+    var options = options
+    // It may have other shards by now.
+    if model.wasCreated { options.shardCount = nil }
     store = try machine.open(options)
     model.wasCreated = true
   }
@@ -143,6 +146,11 @@ final class Client {
       try store.dropKeyspace(name)
       model.acknowledgeKeyspaces()
     case .append, .appendAgain, .trim, .compactKeys: try runOnStream(step, store)
+    case .addShard(let between): try reshard(.add, between, store)
+    case .removeShard(let index, let between):
+      let members = try store.statistics().shards.filter { $0.slotCount > 0 }.map(\.shard)
+      guard members.count > 1 else { return }
+      try reshard(.remove(members[index % members.count]), between, store)
     case .reopen:
       snapshot = nil
       // It is closed even when that throws.
@@ -151,6 +159,8 @@ final class Client {
       model.everythingIsDurable()
       try open()
     case .readBeside:
+      var options = options
+      options.shardCount = nil
       let found = try StoreModel.Contents(of: try machine.open(options, mode: .readOnly))
       // A sync that failed may have taken from the cache what no one had synced: the writer's own
       // memory still shows it, no one else does.
@@ -162,6 +172,27 @@ final class Client {
       }
     case .kill: break
     }
+  }
+
+  private func reshard(
+    _ change: ShardChange, _ steps: [Step], _ store: Store.Blocking
+  ) throws {
+    // Other calls have succeeded when this one fails.
+    isOutcomeOpen = true
+    var failure: (any Error)?
+    do throws(StoreError) {
+      var stage = 0
+      try store.reshard(change) { _ throws(StoreError) in
+        defer { stage += 1 }
+        do {
+          for (index, step) in steps.enumerated() where index % 3 == stage { try run(step) }
+        } catch let error as StoreError { throw error } catch { failure = failure ?? error }
+      }
+    } catch {
+      if failure == nil { failure = error }
+    }
+    if let failure { throw failure }
+    isOutcomeOpen = false
   }
 
   private func commit(_ count: Int, _ byteCount: Int, _ synced: Bool) throws {

@@ -225,6 +225,8 @@ struct CrashExplorer {
   private func contents(
     _ machine: SimulatedMachine, thenWrites: Bool = false
   ) throws -> StoreModel.Contents {
+    var options = options
+    if steps.contains(where: \.changesShards) { options.shardCount = nil }
     let store = try machine.open(options)
     let found = try StoreModel.Contents(of: store)
     if thenWrites {

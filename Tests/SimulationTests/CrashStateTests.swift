@@ -68,6 +68,25 @@ struct CrashStateTests {
     for violation in total.violations.prefix(5) { Issue.record("\(violation)") }
   }
 
+  @Test("a crash while slots move leaves them where they were, or where they were to go")
+  func resharding() {
+    let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))
+    let rounds = UInt64(environmentCount("TURBIDITE_RESHARDING_ROUNDS", default: 1))
+    let workloads = Workload.all.filter { $0.steps.contains(where: \.changesShards) }
+    let explorers = (seed..<seed + rounds).flatMap { seed in
+      workloads.map { workload in
+        var explorer = Self.explorer(workload, seed: seed)
+        explorer.bounds.changeCount = 3
+        explorer.bounds.drawnCount = 2
+        explorer.bounds.nameSubsetChangeCount = 2
+        return explorer
+      }
+    }
+    let figures = Self.exploreAll(explorers)
+    print("crash states, resharding: \(figures.line)")
+    for violation in figures.violations.prefix(5) { Issue.record("\(violation)") }
+  }
+
   @Test("a disk that keeps the order of names, as ext4 does, is no worse")
   func orderedJournal() {
     let seed = UInt64(environmentCount("TURBIDITE_SEED", default: 1))

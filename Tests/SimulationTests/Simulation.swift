@@ -86,6 +86,8 @@ final class Simulation: @unchecked Sendable {
     // Drawn apart: what other seeds do does not change with it.
     var streams = Random(seed: seed ^ 0x57_4EA1)
     if streams.below(3) == 0 { steps += Self.streamVocabulary }
+    var resharding = Random(seed: seed ^ 0x5_11CE)
+    if resharding.below(3) == 0 { steps += Self.shardVocabulary }
     self.steps = steps.isEmpty ? Self.vocabulary : steps
     crashOdds = [0, 10, 30][random.below(3)]
     var plan = Plan(random: Random(seed: seed ^ 0xFA17))
@@ -110,6 +112,12 @@ final class Simulation: @unchecked Sendable {
   private static let streamVocabulary: [Step] = [
     .append(count: 1), .append(count: 6), .append(count: 3, synced: true), .appendAgain, .trim(3),
     .trim(50), .compactKeys,
+  ]
+
+  private static let shardVocabulary: [Step] = [
+    .addShard([]), .addShard([.put(1), .batch(count: 5), .deleteRange(5, 15)]),
+    .removeShard(0, [.delete(2), .flush, .put(5, byteCount: 700)]),
+    .removeShard(1, [.batch(count: 9, synced: true), .holdSnapshot]), .removeShard(2, []),
   ]
 
   /// Of a sync the three failures that are reported: the others are beyond any store's promise.

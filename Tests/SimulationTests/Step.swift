@@ -24,12 +24,23 @@ enum Step: Hashable, Sendable {
   case appendAgain
   case trim(Int)
   case compactKeys
+  /// A shard that comes, or one that goes, with other calls while slots move: the first, fourth and
+  /// so on when that has begun, the second ones when the copy is made, the third ones at the end.
+  case addShard([Step])
+  case removeShard(Int, [Step])
   /// Closes the store and opens it.
   case reopen
   /// Opens the store once more, for reading only, beside the writer, and reads all of it.
   case readBeside
   /// Lets the store go as a killed process would, and opens it.
   case kill
+
+  var changesShards: Bool {
+    switch self {
+    case .addShard, .removeShard: true
+    default: false
+    }
+  }
 
   /// The calls of which every sequence of up to three is tried.
   static let alphabet: [Step] = [

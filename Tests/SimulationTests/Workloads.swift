@@ -150,6 +150,39 @@ struct Workload: Sendable {
         .reopen, .append(count: 2), .trim(2), .compactKeys, .appendAgain, .sync,
       ]),
     Workload(
+      name: "shard added", options: smallParts,
+      steps: [
+        .batch(count: 20),
+        .addShard([
+          .put(1), .batch(count: 4), .delete(3), .deleteRange(30, 40), .put(35), .batch(count: 4),
+          .put(36), .flush, .batch(count: 5, synced: true),
+        ]), .put(2),
+        .compact, .kill, .put(3, synced: true),
+      ]),
+    Workload(
+      name: "shard removed", options: shards(3),
+      steps: [
+        .append(count: 6), .batch(count: 12), .flush, .batch(count: 12),
+        .removeShard(
+          1, [.append(count: 2), .append(count: 2), .delete(3), .trim(3), .flush, .put(4)]),
+        .put(2),
+        .reopen, .compact, .appendAgain, .sync,
+      ]),
+    Workload(
+      name: "shards come and go", options: shards(1),
+      steps: [
+        .createKeyspace("one"), .putInKeyspace("one", 1), .batch(count: 16),
+        .addShard([.putInKeyspace("one", 2), .flush]), .holdSnapshot,
+        .addShard([.dropKeyspace("one"), .batch(count: 8)]), .batch(count: 8),
+        .removeShard(
+          0,
+          [
+            .createKeyspace("two"), .putInKeyspace("two", 3), .put(5), .putInKeyspace("two", 4),
+            .flush,
+          ]),
+        .releaseSnapshot, .kill, .removeShard(1, []), .put(1), .compact, .put(2, synced: true),
+      ]),
+    Workload(
       name: "everything", options: shards(3),
       steps: repeated(4) {
         [

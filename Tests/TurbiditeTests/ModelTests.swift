@@ -136,10 +136,13 @@ struct ModelRun {
     try store.blocking.close()
   }
 
-  private mutating func operate() throws {
+  /// - Parameter whileMoving: slots are on their way, by the same thread, which must not wait for
+  ///   them.
+  private mutating func operate(whileMoving: Bool = false) throws {
     let space = draw(4) == 0 ? 1 : 0
     let blocking = store.blocking
     switch draw(1000) {
+    case 966..<972 where whileMoving, 977..<980 where whileMoving: break
     case 0..<380:
       let (key, value) = (drawKey(), drawValue())
       try blocking.put(key, value, in: keyspace(space), durability: drawDurability())
@@ -159,6 +162,7 @@ struct ModelRun {
     case 972..<974: try compareAll()
     case 974..<976: machine.clock.advance(by: 2_000_000_000)
     case 976..<977: try recreateKeyspace()
+    case 977..<980: try reshard()
     default: try checkGet(space)
     }
   }
@@ -273,9 +277,49 @@ struct ModelRun {
     _ = try store.blocking.createKeyspace("other", partitioning: partitioning)
   }
 
+  /// Moves slots, with other operations and a scan that was begun before in between.
+  private mutating func reshard() throws {
+    let change = try ShardChange.drawn(for: store, draw)
+    let expected = model[0].sorted { $0.key < $1.key }.map { Entry(key: $0, value: $1) }
+    let scan = try store.blocking.scan()
+    var found: [Entry] = []
+    var failure: (any Error)?
+    let before = model
+    do throws(StoreError) {
+      try store.blocking.reshard(change) { _ throws(StoreError) in
+        do {
+          for _ in 0..<draw(30) {
+            try operate(whileMoving: true)
+            if let entry = try scan.next() { found.append(entry) }
+          }
+        } catch { failure = failure ?? error }
+      }
+    } catch { failure = failure ?? error }
+    if let failure { throw Disagreement(description: "\(change), \(before[0].count): \(failure)") }
+    while let entry = try scan.next() { found.append(entry) }
+    guard found == expected else {
+      throw Disagreement(
+        description: "\(change): a scan from before gave \(found.count) of \(expected.count)")
+    }
+    if draw(4) == 0 { try requireSettled() }
+  }
+
+  /// After a compaction no shard holds what is another's.
+  private func requireSettled() throws {
+    try store.blocking.compact()
+    guard try store.blocking.statistics().isSettled else {
+      throw Disagreement(description: "a shard holds what is another's after a compaction")
+    }
+    if let finding = try machine.verify().first(where: { $0.severity == .damage }) {
+      throw Disagreement(description: "after resharding: \(finding)")
+    }
+  }
+
   private mutating func reopen(killed: Bool) throws {
     snapshots = []
     if killed { store.engine.abandon() } else { try store.blocking.close() }
+    var options = options
+    options.shardCount = nil
     store = try machine.open(options, mode: .existing)
   }
 

@@ -41,3 +41,15 @@ enum OptionSet: String, CaseIterable, Sendable {
     return options
   }
 }
+
+extension ShardChange {
+  /// A change that a store can make, drawn at random.
+  static func drawn(for store: Store, _ draw: (Int) -> Int) throws -> ShardChange {
+    let members = try store.blocking.statistics().shards.filter { $0.slotCount > 0 }.map(\.shard)
+    switch draw(5) {
+    case 0: return .rebalance
+    case 1, 2: return members.count < 70 ? .add : .rebalance
+    default: return members.count > 1 ? .remove(members[draw(members.count)]) : .add
+    }
+  }
+}

@@ -71,8 +71,12 @@ struct StreamRun {
     store.engine.abandon()
   }
 
-  private mutating func operate() throws {
+  /// - Parameter whileMoving: slots are on their way, by the same thread, which must not wait for
+  ///   them.
+  private mutating func operate(whileMoving: Bool = false) throws {
     switch draw(1000) {
+    case 940..<955 where whileMoving, 975..<980 where whileMoving, 990..<993 where whileMoving:
+      try read()
     case 0..<300: try append()
     case 300..<450: try appendBatch()
     case 450..<600: try produce()
@@ -92,6 +96,7 @@ struct StreamRun {
     case 965..<975: try trim()
     case 975..<980: try retain()
     case 980..<990: try findTime()
+    case 990..<993: try reshard()
     default: try read()
     }
   }
@@ -375,10 +380,31 @@ struct StreamRun {
     }
   }
 
+  /// Moves slots, with other operations in between.
+  private mutating func reshard() throws {
+    let change = try ShardChange.drawn(for: store, draw)
+    var failure: (any Error)?
+    do throws(StoreError) {
+      try store.blocking.reshard(change) { _ throws(StoreError) in
+        do { for _ in 0..<draw(20) { try operate(whileMoving: true) } } catch {
+          failure = failure ?? error
+        }
+      }
+    } catch { failure = failure ?? error }
+    if let failure { throw Disagreement(description: "\(change): \(failure)") }
+    try compareAll()
+  }
+
+  private mutating func open() throws {
+    var options = options
+    options.shardCount = nil
+    store = try machine.open(options, mode: .existing)
+  }
+
   /// A killed process loses nothing.
   private mutating func reopen() throws {
     if draw(2) == 0 { store.engine.abandon() } else { try store.blocking.close() }
-    store = try machine.open(options, mode: .existing)
+    try open()
     try compareAll()
   }
 
@@ -386,7 +412,7 @@ struct StreamRun {
   private mutating func losePower() throws {
     store.engine.abandon()
     machine = machine.crashed(.random(random.next()))
-    store = try machine.open(options, mode: .existing)
+    try open()
     for (index, partitions) in model.enumerated() {
       let stream = try stream(index)
       for partition in partitions.indices {

@@ -158,7 +158,7 @@ package func repair(
 /// The layout of every new store of so many shards.
 private func standardLayout(_ shardCount: Int) -> ShardLayout {
   let ring = HashRing(shardCount: shardCount)
-  return ShardLayout(shards: ring.shards, shardCount: ring.shardCount)
+  return ShardLayout(shards: ring.shards, shardCount: ring.numberCount)
 }
 
 extension Repair {

@@ -56,8 +56,10 @@ public struct Statistics: Sendable, Hashable {
   public var storeID: String
   /// The format of the store's files.
   public var formatVersion: UInt32
-  /// The number of shards.
+  /// The number of shards that hold slots.
   public var shardCount: Int
+  /// No shard holds keys any more that moved to another; see ``Store/reshard(_:)``.
+  public var isSettled: Bool
   /// The sequence number of the last commit.
   public var lastSequence: UInt64
   /// Keys, estimated: entries that are not tombstones, old versions included.
@@ -99,6 +101,7 @@ public struct Statistics: Sendable, Hashable {
     storeID = engine.store.hexadecimal
     formatVersion = Turbidite.formatVersion
     shardCount = engine.shardCount
+    isSettled = counts.isSettled
     lastSequence = counts.lastSequence
     logByteCount = counts.logByteCount
     logSegmentCount = counts.logSegmentCount

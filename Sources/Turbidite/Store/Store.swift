@@ -97,7 +97,7 @@ extension Store {
       options: options.engineOptions(threadCount: threadCount),
       layout: {
         let ring = HashRing(shardCount: options.shardCount ?? 1)
-        return ShardLayout(shards: ring.shards, shardCount: ring.shardCount)
+        return ShardLayout(shards: ring.shards, shardCount: ring.numberCount)
       },
       name: name)
     if let asked = options.shardCount, asked != engine.shardCount {

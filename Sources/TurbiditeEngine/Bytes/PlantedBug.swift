@@ -67,6 +67,27 @@ enum PlantedBug: CaseIterable {
   /// After recovery, sequence numbers of the log are given out again.
   case reuseSequenceNumbers
 
+  // MARK: - Moving slots
+
+  /// Readers see what a shard still holds of slots that it lost.
+  case readForeignKeys
+  /// A reader takes a tree from before slots moved with what is visible after it.
+  case readAcrossFlip
+  /// A range tombstone ends the search for a key that came from another shard.
+  case tombstoneEndsSearch
+  /// While slots move, commits go to their old shard alone.
+  case forgetMovingCommits
+  /// A shard to which slots move is compacted meanwhile.
+  case compactWhileMoving
+  /// Compactions keep what is not their shard's, and say that they do not.
+  case compactionKeepsForeignKeys
+  /// That slots are about to move to a shard is not stated.
+  case forgetUnsettledTargets
+  /// That a shard still holds what it lost is not stated.
+  case forgetUnsettledSources
+  /// What moved is replayed from the log above what is newer.
+  case replayMovedEntries
+
   // MARK: - Background
 
   /// The log is cut although a memtable still needs it.

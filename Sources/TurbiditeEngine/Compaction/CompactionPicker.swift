@@ -56,6 +56,8 @@ struct CompactionPicker {
   let baseByteCount: UInt64
   /// The oldest sequence number that a reader may ask for.
   let oldestSnapshot: UInt64
+  /// Tables with smaller file numbers hold keys that are not the shard's.
+  var unsettledBelow: UInt64 = 0
 
   private var lastLevel: Int { Limits.levelCount - 1 }
 
@@ -105,8 +107,20 @@ struct CompactionPicker {
       if score > max(worst?.score ?? 0, 1) { worst = (level, score) }
     }
     if let worst { return levelPlan(worst.level) }
-    if urgency == .needed { return nil }
-    return restingPlan(base, urgency)
+    if urgency == .needed { return settlingPlan(base) }
+    return restingPlan(base, urgency) ?? settlingPlan(base)
+  }
+
+  /// Rewrites a table with keys that moved to another shard, at the last level if nothing else: on
+  /// the way there it may be merged, and not only moved.
+  private func settlingPlan(_ base: Int) -> CompactionPlan? {
+    for level in 0...lastLevel {
+      guard let table = tables.levels[level].first(where: { $0.fileNumber < unsettledBelow })
+      else { continue }
+      if level == 0 { return level0Plan(base) }
+      return level == lastLevel ? rewritePlan(table) : plan(level, level + 1, [table])
+    }
+    return nil
   }
 
   private func restingPlan(_ base: Int, _ urgency: CompactionUrgency) -> CompactionPlan? {
@@ -144,8 +158,12 @@ struct CompactionPicker {
       guard dead > 0, summary.largestSequence <= oldestSnapshot else { return false }
       return urgency == .full || dead * 10 > summary.entryCount
     }
-    guard let table else { return nil }
-    return CompactionPlan(
+    return table.map(rewritePlan)
+  }
+
+  /// Rewrites a table of the last level by itself.
+  private func rewritePlan(_ table: TableMetadata) -> CompactionPlan {
+    CompactionPlan(
       tree: tree, inputLevel: lastLevel, outputLevel: lastLevel, inputs: [table],
       outputInputs: [], isBottommost: true)
   }

@@ -29,6 +29,8 @@ struct ManifestState: Hashable, Sendable {
   var syncedPosition: UInt64 = 0
   var nextKeyspaceID: UInt32 = 0
   var slots: SlotLayout?
+  /// Nil where no shard ever was.
+  var unsettled: UnsettledShards?
   var keyspaces: [UInt32: KeyspaceDescription] = [:]
   var trees: [TreeID: TreeTables] = [:]
   var tableCount = 0
@@ -42,6 +44,17 @@ struct ManifestState: Hashable, Sendable {
     }
   }
 
+  /// The shards of which a table may hold keys that are not theirs; nil when there is none.
+  var unsettledNow: UnsettledShards? {
+    guard let unsettled, !unsettled.shards.isEmpty else { return nil }
+    if unsettled.below == UnsettledShards.open { return unsettled }
+    let isUnsettled = trees.contains { tree, tables in
+      unsettled.shards.contains(tree.shard)
+        && tables.levels.joined().contains { $0.fileNumber < unsettled.below }
+    }
+    return isUnsettled ? unsettled : nil
+  }
+
   /// The edit that makes this state from nothing.
   func snapshot() -> VersionEdit {
     var edit = VersionEdit()
@@ -52,6 +65,7 @@ struct ManifestState: Hashable, Sendable {
     edit.syncedPosition = syncedPosition
     edit.nextKeyspaceID = nextKeyspaceID
     edit.slots = slots
+    edit.unsettled = unsettledNow
     edit.createdKeyspaces = keyspaces.sorted { $0.key < $1.key }
       .map { .init(id: $0, description: $1) }
     forEachTable { tree, level, table in
@@ -109,8 +123,13 @@ struct ManifestState: Hashable, Sendable {
     }
     if let layout = edit.slots {
       try require(
-        layout.shardCount >= 1 && layout.shards.count == Limits.shardCount, "a slot layout")
+        layout.shardCount >= max(1, slots?.shardCount ?? 0)
+          && layout.shards.count == Limits.shardCount, "a slot layout")
       slots = layout
+    }
+    if let shards = edit.unsettled?.shards {
+      try require(shards.allSatisfy { $0 < slots?.shardCount ?? 0 }, "an unsettled shard")
+      unsettled = edit.unsettled
     }
     for keyspace in edit.createdKeyspaces {
       try require(

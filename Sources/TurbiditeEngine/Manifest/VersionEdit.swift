@@ -44,6 +44,17 @@ struct SlotLayout: Hashable, Sendable {
   }
 }
 
+/// Shards whose trees may hold keys of slots that are not theirs, since slots moved.
+struct UnsettledShards: Hashable, Sendable {
+  /// Ascending, none twice.
+  var shards: [UInt32]
+  /// Tables with smaller file numbers may hold such keys, no others.
+  var below: UInt64
+
+  /// Tables of any number may.
+  static let open = UInt64.max
+}
+
 /// One change of the manifest's state; a whole state is the edit that makes it from nothing.
 struct VersionEdit: Hashable, Sendable {
   struct TableChange: Hashable, Sendable {
@@ -80,6 +91,8 @@ struct VersionEdit: Hashable, Sendable {
   var addedTables: [TableChange] = []
   /// Entries of a tree up to this sequence number are in its tables.
   var flushedSequences: [TreeID: UInt64] = [:]
+  /// In place of what was stated before; of no shards where all are settled.
+  var unsettled: UnsettledShards?
 }
 
 /// The tags of an edit's fields.
@@ -99,6 +112,7 @@ private enum FieldTag {
   static let addedTable: UInt8 = 10
   static let flushedSequence: UInt8 = 11
   static let recordedChanges: UInt8 = 12
+  static let unsettledShards: UInt8 = 13
   static let firstIgnorable: UInt8 = 128
 }
 
@@ -157,6 +171,7 @@ extension VersionEdit {
         $0.append(varint: sequence)
       }
     }
+    if let unsettled { field(FieldTag.unsettledShards) { unsettled.encode(into: &$0) } }
     return bytes
   }
 
@@ -198,6 +213,7 @@ extension VersionEdit {
             table: try TableMetadata(decoding: &field)))
       case FieldTag.flushedSequence:
         flushedSequences[try field.tree()] = try field.varint()
+      case FieldTag.unsettledShards: unsettled = try UnsettledShards(decoding: &field)
       default:
         guard tag >= FieldTag.firstIgnorable else {
           throw .invalid("unknown field \(tag)", at: start)
@@ -272,6 +288,27 @@ extension SlotLayout {
     for _ in 0..<count {
       let shard = try field.integer(UInt16.self)
       guard UInt32(shard) < shardCount else { throw .invalid("a slot's shard", at: start) }
+      shards.append(shard)
+    }
+  }
+}
+
+extension UnsettledShards {
+  fileprivate func encode(into bytes: inout [UInt8]) {
+    bytes.append(varint: below == Self.open ? 0 : below)
+    for shard in shards { bytes.append(varint: UInt64(shard)) }
+  }
+
+  fileprivate init(decoding field: inout ByteReader) throws(DecodingFailure) {
+    let number = try field.varint()
+    below = number == 0 ? Self.open : number
+    shards = []
+    while !field.isAtEnd {
+      let start = field.offset
+      let shard = UInt32(try field.count("shard", atMost: Limits.shardCount - 1))
+      guard shards.last ?? 0 < shard || shards.isEmpty else {
+        throw .invalid("the shards do not ascend", at: start)
+      }
       shards.append(shard)
     }
   }

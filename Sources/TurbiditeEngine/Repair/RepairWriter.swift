@@ -118,8 +118,11 @@ struct RepairWriter {
   // MARK: - Writing
 
   /// Writes what `filter` keeps of `cursor`, which goes over all of a tree.
+  ///
+  /// - Parameter isSettled: whether all of it should be the tree's shard's; what is not is left out
+  ///   otherwise.
   mutating func write(
-    _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter,
+    _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter, isSettled: Bool,
     progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
     guard let partitioning = keyspaces[tree.keyspace]?.kind.partitioning else {
@@ -134,6 +137,10 @@ struct RepairWriter {
       pending += UInt64(cursor.key.count + cursor.value.count)
       if filter.judge(cursor.key, cursor.tag) == .keep {
         let slot = slots.shard(of: cursor.key, partitioning)
+        if slot != tree.shard && !isSettled {
+          try cursor.next()
+          continue
+        }
         guard slot == tree.shard else {
           throw .configuration(
             "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"

@@ -475,10 +475,10 @@ package struct StoreRepair {
   }
 
   private func salvagedLog() throws(StoreError) -> SalvagedLog {
-    try SalvagedLog(
-      fileSystem, store: survey.store ?? StoreID(high: 0, low: 0),
-      floor: survey.state?.logFloor ?? 0, floorPosition: survey.state?.logFloorPosition ?? 0,
-      syncedPosition: survey.state?.syncedPosition)
+    let (store, state) = (survey.store ?? StoreID(high: 0, low: 0), survey.state)
+    return try SalvagedLog(
+      fileSystem, store: store, floor: state?.logFloor ?? 0,
+      floorPosition: state?.logFloorPosition ?? 0, syncedPosition: state?.syncedPosition)
   }
 
   private func totalBytes() throws(StoreError) -> UInt64 {
@@ -500,7 +500,6 @@ package struct StoreRepair {
   package mutating func run(
     into name: String, of parent: any FileSystem
   ) throws(StoreError) {
-    // Before hours of reading, not after them.
     let place = try CheckpointPlace(name, in: parent, purpose: "repair")
     do throws(StoreError) { try plan() } catch {
       place.abandon()
@@ -508,7 +507,8 @@ package struct StoreRepair {
     }
     guard let slots = survey.slots else { preconditionFailure("a repair without a plan") }
     do throws(StoreError) {
-      try place.makeDirectories(shardCount: slots.shardCount)
+      try place.makeDirectories()
+      try place.makeDirectories(ofShards: slots.shardCount)
       let store = StoreID(high: random.next(), low: random.next())
       var writer = RepairWriter(
         place.fileSystem, store: store, slots: slots, keyspaces: survey.keyspaces)
@@ -587,14 +587,14 @@ package struct StoreRepair {
       snapshots: [],
       tombstones: planted(.repairIgnoresTombstones) ? .none : RangeTombstones.merged(sets),
       isBottommost: true)
-    try writer.write(tree, try MergingCursor(sources), filter) { count throws(StoreError) in
+    let isSettled = survey.state?.unsettledNow?.shards.contains(tree.shard) != true
+    let merge = try MergingCursor(sources)
+    try writer.write(tree, merge, filter, isSettled: isSettled) { count throws(StoreError) in
       try advance(count)
     }
     report.withheldEntryCount += withheld.count
   }
 
   /// Counts across closures that escape.
-  private final class Counter {
-    var count: UInt64 = 0
-  }
+  private final class Counter { var count: UInt64 = 0 }
 }

@@ -57,10 +57,13 @@ struct CheckpointPlace {
     throw .storeExists(path: name)
   }
 
-  /// Makes the directories of a store.
-  func makeDirectories(shardCount: UInt32) throws(StoreError) {
+  /// Makes the directories of a store, but for those of the shards.
+  func makeDirectories() throws(StoreError) {
     try fileSystem.makeDirectory(FileNames.logDirectory)
     try fileSystem.makeDirectory(FileNames.shardsDirectory)
+  }
+
+  func makeDirectories(ofShards shardCount: UInt32) throws(StoreError) {
     for shard in 0..<shardCount {
       try fileSystem.makeDirectory(FileNames.shardDirectory(shard))
     }

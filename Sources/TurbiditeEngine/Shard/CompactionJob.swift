@@ -11,21 +11,25 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   private let tree: Tree
   private let plan: CompactionPlan
   private let version: TreeVersion
-  private var cursor: EntryCursor?
-  private var filter: VersionFilter?
-  private var sink: TableSink?
-  private var readEntryCount: UInt64 = 0
+  /// What a table of the tree may hold; nil means all.
+  private let owned: KeyOwnership?
+  private var merge: TableMerge?
   private var expectedEntryCount: UInt64 = 0
+  /// What is left out of them, if anything.
+  private var foreign: FilteredCursor?
 
   /// A compaction that failed is tried again after a second, then after two, four and so on up to
   /// sixteen: on a full disk each attempt writes until there is no room for anything else.
   private static let pauseNanoseconds: UInt64 = 1_000_000_000
 
-  init(engine: Engine, tree: Tree, plan: CompactionPlan, version: TreeVersion) {
+  init(
+    engine: Engine, tree: Tree, plan: CompactionPlan, version: TreeVersion, owned: KeyOwnership?
+  ) {
     self.engine = engine
     self.tree = tree
     self.plan = plan
     self.version = version
+    self.owned = owned
     super.init(priority: .compaction)
   }
 
@@ -36,18 +40,8 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       engine.compactionEnded(tree)
       return false
     }
-    if sink == nil { return try begin() }
-    guard let cursor else { preconditionFailure("a compaction without a cursor") }
-    var byteCount = 0
-    while cursor.isValid {
-      readEntryCount += 1
-      if filter?.judge(cursor.key, cursor.tag) == .keep {
-        try sink?.add(cursor.key, cursor.tag, cursor.value)
-      }
-      byteCount += cursor.key.count + cursor.value.count + 16
-      try cursor.next()
-      if byteCount >= FlushJob.stepByteCount { return true }
-    }
+    if merge == nil { return try begin() }
+    if try merge?.step() ?? false { return true }
     try finish()
     return false
   }
@@ -71,7 +65,6 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       snapshots: planted(.compactionIgnoresSnapshots) ? [] : engine.pins.all,
       tombstones: sets.isEmpty ? .none : RangeTombstones.merged(sets),
       isBottommost: plan.isBottommost)
-    self.filter = filter
     // What is deleted as a whole goes without being read.
     upper.removeAll { filter.dropsAll(of: $0.metadata.summary) }
     lower.removeAll { filter.dropsAll(of: $0.metadata.summary) }
@@ -83,20 +76,21 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
       sources.append(RunCursor(upper, access: .sweep))
     }
     if !lower.isEmpty { sources.append(RunCursor(lower, access: .sweep)) }
-    sink = TableSink(
+    let sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
       tombstones: filter.survivingTombstones(),
       replacing: (plan.inputs + plan.outputInputs).map(\.fileNumber))
-    let merge = try MergingCursor(sources)
-    cursor = merge
-    try merge.seekToFirst()
+    let owned = planted(.compactionKeepsForeignKeys) ? nil : owned
+    let cursor = KeyOwnership.filter(try MergingCursor(sources), owned)
+    foreign = cursor as? FilteredCursor
+    try cursor.seekToFirst()
+    merge = TableMerge(cursor, filter, sink)
     return true
   }
 
   private func finish() throws(StoreError) {
-    guard var sink else { preconditionFailure("a compaction without a sink") }
-    try sink.finish()
-    self.sink = sink
+    guard let merge else { preconditionFailure("a compaction that has not begun") }
+    let readEntryCount = merge.readEntryCount + (foreign?.refusedCount ?? 0)
     // A reader that ends early without an error would lose records here for good.
     guard readEntryCount == expectedEntryCount else {
       throw .corrupt(
@@ -105,7 +99,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
           finding: "a compaction read \(readEntryCount) of \(expectedEntryCount) entries"))
     }
     // A keyspace that was dropped meanwhile has no use for the tables.
-    if try install(sink.tables) { self.sink = nil }
+    if try install(merge.sink.tables) { self.merge = nil }
     end(nil)
     engine.compactionEnded(tree)
   }
@@ -157,12 +151,9 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func end(_ failure: StoreError?) {
-    cursor = nil
-    filter = nil
     // As in a flush: after a failure of the manifest the outputs stay.
-    if var sink, !engine.isPoisoned {
-      self.sink = nil
-      do throws(StoreError) { try sink.discard() } catch { engine.report(error, of: .removal) }
+    if !engine.isPoisoned, var merge = merge.take() {
+      do throws(StoreError) { try merge.discard() } catch { engine.report(error, of: .removal) }
     }
     let now = engine.environment.clock.monotonicNanoseconds()
     tree.work.withLock { work in

@@ -37,15 +37,16 @@ extension Engine {
   /// Queues what `tree` needs now.
   func considerWork(_ tree: Tree, urgency: CompactionUrgency = .needed) {
     guard !isReadOnly, !tree.isDropped.load(ordering: .acquiring) else { return }
-    let flushes = tree.work.withLock { work -> Bool in
-      guard !work.isFlushing, !tree.version.frozen.isEmpty else { return false }
+    // Which keys are the shard's is asked under the lock: see `boundUnsettled`.
+    let flush = tree.work.withLock { work -> FlushJob? in
+      guard !work.isFlushing, !tree.version.frozen.isEmpty else { return nil }
       work.isFlushing = true
-      return true
+      let owned = routing.value.retention(of: tree)
+      work.isFlushBlind = owned == nil
+      return FlushJob(engine: self, tree: tree, owned: owned)
     }
-    if flushes { jobs.add(FlushJob(engine: self, tree: tree)) }
-    if let (plan, version) = planCompaction(tree, urgency) {
-      jobs.add(CompactionJob(engine: self, tree: tree, plan: plan, version: version))
-    }
+    if let flush { jobs.add(flush) }
+    if let compaction = planCompaction(tree, urgency) { jobs.add(compaction) }
     environment.scheduler.workIsReady()
   }
 
@@ -54,16 +55,19 @@ extension Engine {
     tables.levels = version.levels.map { $0.map(\.metadata) }
     return CompactionPicker(
       tree: tree.id, tables: tables, baseByteCount: UInt64(4 * options.memtableByteCount),
-      oldestSnapshot: pins.oldest ?? visibleSequence)
+      oldestSnapshot: pins.oldest ?? visibleSequence,
+      unsettledBelow: unsettledBelow(tree))
   }
 
-  /// The next compaction of `tree`, and the version that it is of.
+  /// The next compaction of `tree`.
   private func planCompaction(
     _ tree: Tree, _ urgency: CompactionUrgency
-  ) -> (CompactionPlan, TreeVersion)? {
+  ) -> CompactionJob? {
     let now = environment.clock.monotonicNanoseconds()
     return tree.work.withLock { work in
-      guard !work.isCompacting, work.compactionNotBefore <= now else { return nil }
+      guard !work.isCompacting, !work.isMoving, work.compactionNotBefore <= now else {
+        return nil
+      }
       guard !work.isCompactionSuspended else {
         work.isFullCompactionWanted = false
         return nil
@@ -81,7 +85,9 @@ extension Engine {
         return nil
       }
       work.isCompacting = true
-      return (plan, version)
+      let owned = routing.value.retention(of: tree)
+      work.isCompactionBlind = owned == nil
+      return CompactionJob(engine: self, tree: tree, plan: plan, version: version, owned: owned)
     }
   }
 
@@ -107,6 +113,7 @@ extension Engine {
   func compactionEnded(_ tree: Tree) {
     gaugePressure(of: tree)
     report(nil, of: .compaction, in: tree)
+    noteSettled()
     deleteObsolete()
     let now = environment.clock.monotonicNanoseconds()
     let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds

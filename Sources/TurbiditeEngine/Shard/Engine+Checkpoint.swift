@@ -46,7 +46,7 @@ extension Engine {
   }
 
   private func fill(_ builder: inout CheckpointBuilder) throws(StoreError) {
-    try builder.place.makeDirectories(shardCount: UInt32(shardCount))
+    try builder.place.makeDirectories()
     // Most of what must be synced is synced while commits go on.
     try syncLog()
     var moment = try exclusively { () throws(StoreError) -> CheckpointMoment in
@@ -57,6 +57,7 @@ extension Engine {
       }
     }
     defer { withExtendedLifetime(moment.versions) {} }
+    try builder.place.makeDirectories(ofShards: moment.state.slots?.shardCount ?? 0)
     for (path, file, byteCount) in moment.unlinked {
       try builder.copy(file, byteCount: byteCount, to: path)
     }

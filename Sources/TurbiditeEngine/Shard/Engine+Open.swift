@@ -197,6 +197,10 @@ private struct Opener {
     if !planted(.reuseFileNumber) {
       state.nextFileNumber = max(state.nextFileNumber, files.largestNumber + 1)
     }
+    // What moved when the store was left is not on its way any more.
+    if state.unsettled?.below == UnsettledShards.open {
+      state.unsettled?.below = state.nextFileNumber
+    }
     try state.requireRoom(behind: log.endPosition)
     // The log position may not fall behind what the manifest knows to have been durable.
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
@@ -284,14 +288,17 @@ private struct Opener {
             levels[level].append(try TableHandle(table, tree: tree, tables: tables))
           }
         }
-        trees.append(Tree(id: tree, levels: levels))
+        trees.append(Tree(id: tree, description.kind.partitioning, levels: levels))
       }
       keyspaces[id] = KeyspaceState(
         id: id, description, trees: trees, clock: environment.clock,
         changes: description.changes.flatMap { keyspaces[$0] })
     }
     return EngineParts(
-      store: store, layout: slots, budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,
+      store: store,
+      routing: Routing(
+        slots: slots.shards, treeCount: Int(slots.shardCount), unsettled: state.unsettledNow),
+      budget: budget, tables: tables, jobs: jobs, obsolete: obsolete,
       log: log, manifest: manifest, lockFile: lock, reserve: reserve, recovery: report,
       recoveredLog: (
         recovered.parts.reduce(0) { $0 + $1.endPosition - $1.basePosition }, recovered.parts.count
@@ -521,7 +528,7 @@ extension EntryInserter {
       }
       return true
     }
-    let tree = keyspace.trees[engine.shard(of: entry.key, in: keyspace)]
+    let tree = keyspace.tree(engine.shard(of: entry.key, in: keyspace))
     guard !isFlushed(tree) else { return false }
     return try insert(entry, sequence, into: tree, engine)
   }

@@ -37,19 +37,23 @@ extension Engine {
     return try key.withView { key throws(StoreError) -> ReadOutcome in
       let hash = key.hash()
       var pin = BlockPin()
-      // First the version, then the present: every commit up to it is in this version.
-      let version = keyspace.trees[shard(of: key, hash: hash, in: keyspace)].version
       let access: BlockAccess = mode == .cachedOnly ? .cachedOnly : .point
-      let found = try version.find(
-        key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
-      switch found {
-      case .value(let view):
-        body(view.span)
-        // The value lies in a memtable of the version or in the pinned block.
-        withExtendedLifetime((version, pin)) {}
-        return .found
-      case .absent: return .absent
-      case .wouldBlock: return .wouldBlock
+      while true {
+        let edition = routing.edition
+        // First the version, then the present: every commit up to it is in this version.
+        let version = keyspace.tree(shard(of: key, hash: hash, in: keyspace)).version
+        let found = try version.find(
+          key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
+        guard routing.edition == edition || planted(.readAcrossFlip) else { continue }
+        switch found {
+        case .value(let view):
+          body(view.span)
+          // The value lies in a memtable of the version or in the pinned block.
+          withExtendedLifetime((version, pin)) {}
+          return .found
+        case .absent: return .absent
+        case .wouldBlock: return .wouldBlock
+        }
       }
     }
   }
@@ -61,15 +65,45 @@ extension Engine {
 
   package func unpinSnapshot(_ sequence: UInt64) { pins.unpin(sequence) }
 
-  /// The trees that may hold keys of a range: one, where the range lies within a partition part.
+  /// The trees that hold keys of a range: one, where the range lies within a partition part.
+  ///
+  /// While slots move, those to which keys of the range do as well.
   func trees(
     of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?
-  ) -> ArraySlice<Tree> {
-    guard shardCount > 1, let part = keyspace.partitioning.sharedPart(from: from, to: to) else {
-      return keyspace.trees[...]
+  ) -> [Tree] {
+    routing.read { routing in
+      guard routing.treeCount > 1, let part = keyspace.partitioning.sharedPart(from: from, to: to)
+      else { return keyspace.trees }
+      let hash = part.withView { $0.hash() }
+      let tree = keyspace.tree(Int(routing.slots[Int(hash >> 52)]))
+      guard let target = routing.move?.target(ofHash: hash) else { return [tree] }
+      return [tree, keyspace.tree(target)]
     }
-    let shard = Int(slots[Int(part.withView { $0.hash() } >> 52)])
-    return keyspace.trees[shard...shard]
+  }
+
+  /// What `body` makes of where keys are, while that stays so.
+  func routed<Result>(_ body: (Routing) -> Result) -> Result {
+    while true {
+      let routing = routing.value
+      let result = body(routing)
+      if self.routing.value === routing || planted(.readAcrossFlip) { return result }
+    }
+  }
+
+  /// What trees hold now that may hold keys of a range, and which of it is theirs.
+  func views(of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?) -> [TreeView] {
+    routed { routing in
+      trees(of: keyspace, from: from, to: to).map { tree in
+        TreeView(version: tree.version, ownership: routing.ownership(of: tree))
+      }
+    }
+  }
+
+  /// What the shard of a key holds now.
+  ///
+  /// With keys that are not the shard's, if it is unsettled.
+  func version(for key: ByteView, in keyspace: KeyspaceState) -> TreeVersion {
+    routed { _ in keyspace.tree(shard(of: key, in: keyspace)).version }
   }
 
   /// A scan of one keyspace at a pinned sequence number.
@@ -79,7 +113,7 @@ extension Engine {
     try requireOpen()
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
     let cursor = try ScanCursor(
-      trees(of: keyspace, from: from, to: to).map(\.version), at: sequence, access: .scan)
+      views(of: keyspace, from: from, to: to), at: sequence, access: .scan)
     return EngineScan(
       engine: self, keyspace: keyspace, cursor: cursor, from: from, to: to, reverse: reverse)
   }

@@ -57,8 +57,8 @@ extension Engine {
     of stream: KeyspaceState, partition: UInt32, at sequence: UInt64
   ) throws(StoreError) -> UInt64? {
     let end = StreamKey.endOfStarts(of: partition)
-    let shard = end.withView { self.shard(of: $0, in: stream) }
-    let cursor = try ScanCursor([stream.trees[shard].version], at: sequence, access: .point)
+    let version = end.withView { self.version(for: $0, in: stream) }
+    let cursor = try ScanCursor(version, at: sequence, access: .point)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
     return cursor.isValid ? StreamKey.readStart(cursor.key, of: partition) : nil
   }
@@ -69,6 +69,8 @@ extension Engine {
     of stream: KeyspaceState, within limits: RetentionLimits
   ) throws(StoreError) -> [UInt32: UInt64] {
     try requireReadable(stream)
+    // What moved to another shard must not count twice.
+    if limits.byteCount != nil { try settle() }
     // First the moment, then the versions: every event of that moment is in them. What comes later
     // has larger offsets than any start that is returned.
     let moment = pinSnapshot()
@@ -116,7 +118,7 @@ extension Engine {
     let held = try offsets(of: stream, partition: partition, at: sequence)
     let start = StreamKey.bytes(partition: partition, offset: 0)
     let end = StreamKey.end(of: partition)
-    let version = stream.trees[start.withView { shard(of: $0, in: stream) }].version
+    let version = start.withView { self.version(for: $0, in: stream) }
     var candidates: [UInt32: UInt64] = [:]
     try firstOffsets(in: version.memtables, into: &candidates)
     for table in version.levels.joined() {
@@ -127,7 +129,7 @@ extension Engine {
       try firstOffsets(in: table, into: &candidates, only: partition)
     }
     guard let first = candidates[partition] else { return held.upperBound }
-    let cursor = try ScanCursor([version], at: sequence, access: .scan)
+    let cursor = try ScanCursor(version, at: sequence, access: .scan)
     let from = StreamKey.bytes(partition: partition, offset: max(first, held.lowerBound))
     try from.withView { from throws(StoreError) in try cursor.seek(from) }
     while cursor.isValid, let key = StreamKey.read(cursor.key), key.partition == partition {

@@ -144,10 +144,12 @@ extension Engine {
     if let failure = health.withLock({ $0.obstacle(to: kind) }) { throw failure }
   }
 
-  /// Takes the number of level 0's tables into account, unless nothing will make them fewer: a tree
-  /// with damage is not compacted, and writers who waited for that would wait forever.
+  /// Takes the number of level 0's tables into account, unless nothing will make them fewer.
+  ///
+  /// A tree with damage is not compacted, and writers who waited for that would wait forever. Nor
+  /// is one to which slots move, and the last step of that waits for writers.
   func gaugePressure(of tree: Tree) {
-    let isSuspended = tree.work.withLock { $0.isCompactionSuspended }
+    let isSuspended = tree.work.withLock { $0.isCompactionSuspended || $0.isMoving }
     pressure.setLevel0Count(isSuspended ? 0 : tree.version.levels[0].count, of: tree.id)
   }
 

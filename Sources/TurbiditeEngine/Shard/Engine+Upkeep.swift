@@ -67,11 +67,8 @@ extension Engine {
           edit.nextKeyspaceID = state.nextKeyspaceID + 1
           created = KeyspaceState(
             id: state.nextKeyspaceID, description,
-            trees: (0..<UInt32(shardCount)).map { shard in
-              Tree(
-                id: TreeID(keyspace: state.nextKeyspaceID, shard: shard),
-                levels: TreeVersion.emptyLevels)
-            }, clock: environment.clock, changes: changes)
+            trees: [], clock: environment.clock, changes: changes)
+          created?.addTrees(upTo: routing.value.treeCount)
           return edit
         },
         publish: { _ in
@@ -164,14 +161,12 @@ extension Engine {
       }
       return trees
     }
-    let waited = trees.map { (tree: $0, memtables: $0.version.frozen) }
-    environment.scheduler.wait {
-      hasFailed([.flush])
-        || waited.allSatisfy { tree, memtables in
-          let frozen = tree.version.frozen
-          return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
-        }
-    }
+    try waitForFlush(of: trees.map(FrozenMemtables.init))
+  }
+
+  /// Waits until memtables that were frozen are in tables.
+  func waitForFlush(of waited: [FrozenMemtables]) throws(StoreError) {
+    environment.scheduler.wait { hasFailed([.flush]) || waited.allSatisfy(\.areFlushed) }
     try throwIfFailed([.flush])
   }
 
@@ -186,7 +181,11 @@ extension Engine {
   private func compactOnce() throws(StoreError) {
     try flushOnce()
     forgetFailures(of: .compaction)
-    let trees = allTrees
+    try compact(allTrees)
+  }
+
+  /// Merges everything that is in tables of some trees into their last level.
+  func compact(_ trees: [Tree]) throws(StoreError) {
     for tree in trees {
       tree.work.withLock { work in
         work.isFullCompactionWanted = true
@@ -212,15 +211,15 @@ extension Engine {
     environment.scheduler.wait { hasFailed([.flush, .compaction]) || jobs.isIdle }
   }
 
-  private func hasFailed(_ kinds: [BackgroundWorkKind]) -> Bool {
+  func hasFailed(_ kinds: [BackgroundWorkKind]) -> Bool {
     health.withLock { $0.isClosed || $0.poison != nil || $0.failure(of: kinds) != nil }
   }
 
-  private var hasFailedToCompact: Bool {
+  var hasFailedToCompact: Bool {
     health.withLock { $0.obstacle(to: .compaction) != nil }
   }
 
-  private func throwIfFailed(_ kinds: [BackgroundWorkKind]) throws(StoreError) {
+  func throwIfFailed(_ kinds: [BackgroundWorkKind]) throws(StoreError) {
     try requireWritable()
     if let failure = health.withLock({ $0.failure(of: kinds) }) { throw failure }
   }

@@ -349,14 +349,24 @@ struct EntryInserter {
     }
     guard let keyspace else { return }
     guard entry.kind == .rangeDeletion else {
-      let shard = engine.shard(of: entry.key, in: keyspace)
-      _ = try insert(entry, sequence, into: keyspace.trees[shard], engine)
+      let (shard, target) = engine.places(of: entry.key, in: keyspace)
+      _ = try insert(entry, sequence, into: keyspace.tree(shard), engine)
+      if let target, !planted(.forgetMovingCommits) {
+        _ = try insert(entry, sequence, into: keyspace.tree(target), engine)
+      }
       return
     }
     let end = entry.value.isEmpty ? nil : entry.value.bytes()
+    // Where slots move to there may be none of the keys yet that others have.
+    let isMoving = engine.routing.read { $0.move != nil }
+    let last = isMoving ? keyspace.trees.compactMap(\.version.lastKey).max(by: isBefore) : nil
     for tree in engine.trees(of: keyspace, from: entry.key.bytes(), to: end) {
-      try insertRange(entry, sequence, into: tree, engine)
+      try insertRange(entry, sequence, into: tree, last: last, engine)
     }
+  }
+
+  private func isBefore(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+    one.lexicographicallyPrecedes(other)
   }
 
   /// Inserts one entry that is no range deletion.
@@ -373,10 +383,12 @@ struct EntryInserter {
   ///
   /// A range without an end is given one behind the tree's last key: what it deletes is there
   /// already, and what comes later is newer.
+  ///
+  /// - Parameter last: a key that counts as the tree's last; nil means its own.
   mutating func insertRange(
-    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree, _ engine: Engine
+    _ entry: LogEntry, _ sequence: UInt64, into tree: Tree, last: [UInt8]? = nil, _ engine: Engine
   ) throws(StoreError) {
-    guard let last = tree.version.lastKey else { return }
+    guard let last = last ?? tree.version.lastKey else { return }
     let end = entry.value.isEmpty ? last + [0] : entry.value.bytes()
     let memtable = memtable(of: tree, engine)
     try end.withView { end throws(StoreError) in

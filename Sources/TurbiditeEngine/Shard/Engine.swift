@@ -18,8 +18,9 @@ package final class Engine: Sendable {
   let options: EngineOptions
   package let store: StoreID
   package let isReadOnly: Bool
-  let slots: [UInt16]
-  package let shardCount: Int
+  /// Where keys are.
+  let routing: Published<Routing>
+  let resharding = Mutex(ReshardingState())
 
   let budget: MemoryBudget
   let tables: TableCache
@@ -70,8 +71,7 @@ package final class Engine: Sendable {
     self.options = options
     store = parts.store
     isReadOnly = parts.log == nil
-    slots = parts.layout.shards
-    shardCount = Int(parts.layout.shardCount)
+    routing = Published(parts.routing)
     budget = parts.budget
     tables = parts.tables
     jobs = parts.jobs
@@ -97,10 +97,25 @@ package final class Engine: Sendable {
   /// - Parameter hash: `key.hash()`, where it is known.
   @inline(__always)
   func shard(of key: ByteView, hash: UInt64? = nil, in keyspace: KeyspaceState) -> Int {
-    if shardCount == 1 { return 0 }
-    let hash = keyspace.partitioning.shardHash(of: key, hash: hash ?? key.hash())
-    return Int(slots[Int(hash >> 52)])
+    routing.read { routing in
+      if routing.treeCount == 1 { return 0 }
+      let hash = keyspace.partitioning.shardHash(of: key, hash: hash ?? key.hash())
+      return Int(routing.slots[Int(hash >> 52)])
+    }
   }
+
+  /// The shard of a key, and the one that it moves to, if it does.
+  @inline(__always)
+  func places(of key: ByteView, in keyspace: KeyspaceState) -> (shard: Int, target: Int?) {
+    routing.read { routing in
+      if routing.treeCount == 1 { return (0, nil) }
+      let hash = keyspace.partitioning.shardHash(of: key, hash: key.hash())
+      return (Int(routing.slots[Int(hash >> 52)]), routing.move?.target(ofHash: hash))
+    }
+  }
+
+  /// The shards that hold keys.
+  package var shardCount: Int { routing.value.shardCount }
 
   /// What opening found in the log; a read-only engine has nothing else to say of it.
   let recoveredLog: (byteCount: UInt64, segmentCount: Int)
@@ -230,7 +245,7 @@ package struct RecoveryReport: Sendable, Hashable {
 /// What an engine is put together from.
 struct EngineParts {
   var store: StoreID
-  var layout: SlotLayout
+  var routing: Routing
   var budget: MemoryBudget
   var tables: TableCache
   var jobs: JobQueue

@@ -200,6 +200,10 @@ package struct FileInspection: Sendable {
     property("log floor", "segment \(state.logFloor), position \(state.logFloorPosition)")
     property("log durable through", state.syncedPosition)
     property("shards", state.slots.map { "\($0.shardCount)" } ?? "none")
+    if let unsettled = state.unsettledNow {
+      property(
+        "unsettled shards", unsettled.shards.map { "\($0)" }.joined(separator: ", "))
+    }
     property("tables", state.tableCount)
     for (id, keyspace) in state.keyspaces.sorted(by: { $0.key < $1.key }) {
       property("keyspace \(id)", FileInspection.text(of: keyspace))

@@ -9,32 +9,21 @@ import TurbiditeSystem
 final class FlushJob: BackgroundJob, @unchecked Sendable {
   private let engine: Engine
   private let tree: Tree
+  /// What a table of the tree may hold; nil means all.
+  private let owned: KeyOwnership?
   private var source: LoggedMemtable?
-  private var cursor: EntryCursor?
-  private var filter: VersionFilter?
-  private var sink: TableSink?
+  private var merge: TableMerge?
 
-  /// Input bytes a step: about a millisecond's work.
-  static let stepByteCount = 256 << 10
-
-  init(engine: Engine, tree: Tree) {
+  init(engine: Engine, tree: Tree, owned: KeyOwnership?) {
     self.engine = engine
     self.tree = tree
+    self.owned = owned
     super.init(priority: .flush)
   }
 
   override func step() throws(StoreError) -> Bool {
     if source == nil { return try begin() }
-    guard let cursor else { preconditionFailure("a flush without a cursor") }
-    var byteCount = 0
-    while cursor.isValid {
-      if filter?.judge(cursor.key, cursor.tag) == .keep {
-        try sink?.add(cursor.key, cursor.tag, cursor.value)
-      }
-      byteCount += cursor.key.count + cursor.value.count + 16
-      try cursor.next()
-      if byteCount >= Self.stepByteCount { return true }
-    }
+    if try merge?.step() ?? false { return true }
     try finish()
     return false
   }
@@ -55,20 +44,19 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       snapshots: engine.pins.all,
       tombstones: planted(.flushWithoutRangeTombstones) ? .none : memtable.rangeTombstones,
       isBottommost: planted(.dropTombstonesAtFlush))
-    self.filter = filter
-    sink = TableSink(
+    let sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: .max),
       tombstones: filter.survivingTombstones())
-    cursor = memtable.makeCursor()
-    try cursor?.seekToFirst()
+    let cursor = KeyOwnership.filter(memtable.makeCursor(), owned)
+    try cursor.seekToFirst()
+    merge = TableMerge(cursor, filter, sink)
     return true
   }
 
   private func finish() throws(StoreError) {
-    guard var sink, let source else { preconditionFailure("a flush without a sink") }
-    try sink.finish()
-    self.sink = sink
-    let tables = sink.tables
+    guard let tables = merge?.sink.tables, let source else {
+      preconditionFailure("a flush that has not begun")
+    }
     let handles = try engine.handles(for: tables, tree: tree.id)
     var isInstalled = false
     try engine.install(
@@ -96,14 +84,12 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
         }
       })
     // A keyspace that was dropped meanwhile has no use for the table.
-    if isInstalled { self.sink = nil }
+    if isInstalled { merge = nil }
     end(nil)
     engine.flushEnded(tree)
   }
 
   override func end(_ failure: StoreError?) {
-    cursor = nil
-    filter = nil
     source = nil
     discardOutput()
     let failures = tree.work.withLock { work -> Int in
@@ -123,9 +109,8 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
   private func discardOutput() {
     // After a failure of the manifest an edit that names the files may be on disk all the same:
     // then they stay, and the next open decides.
-    guard var sink, !engine.isPoisoned else { return }
-    self.sink = nil
-    do throws(StoreError) { try sink.discard() } catch {
+    guard !engine.isPoisoned, var merge = merge.take() else { return }
+    do throws(StoreError) { try merge.discard() } catch {
       // What could not be removed is an orphan: the next open removes it.
       engine.report(error, of: .removal)
     }

@@ -4,11 +4,17 @@
 
 import TurbiditeSystem
 
+/// What a tree holds at one moment, and which of it is its shard's; nil means all.
+struct TreeView {
+  var version: TreeVersion
+  var ownership: KeyOwnership?
+}
+
 /// The keys and values that are visible at one sequence number, over all shards of a keyspace.
 ///
-/// All sources of all shards are merged at once: a key lies in one shard only, and a range
-/// tombstone lies in all of them with one sequence number, so neither needs to know where it came
-/// from.
+/// All sources of all shards are merged at once: a key lies in one shard only, or else the others
+/// leave theirs out; and a range tombstone, whatever shard it lies in, is one of the keyspace's. So
+/// neither needs to know where it came from.
 ///
 /// `key` and `value` are valid until the cursor moves. Not thread-safe.
 final class ScanCursor {
@@ -18,7 +24,7 @@ final class ScanCursor {
   /// Entries that the last move passed over: older versions, and what is deleted.
   private(set) var passedCount = 0
 
-  private let versions: [TreeVersion]
+  private let views: [TreeView]
   private let sequence: UInt64
   private let merge: EntryCursor?
   private let tombstones: RangeTombstones
@@ -31,23 +37,35 @@ final class ScanCursor {
   private var valueBuffer: OwnedBuffer?
   private var isForward = true
 
-  init(_ versions: [TreeVersion], at sequence: UInt64, access: BlockAccess) throws(StoreError) {
-    self.versions = versions
+  /// What one tree holds.
+  ///
+  /// For who asks only for keys that are the shard's.
+  convenience init(
+    _ version: TreeVersion, at sequence: UInt64, access: BlockAccess
+  ) throws(StoreError) {
+    try self.init([TreeView(version: version, ownership: nil)], at: sequence, access: access)
+  }
+
+  init(_ views: [TreeView], at sequence: UInt64, access: BlockAccess) throws(StoreError) {
+    self.views = views
     self.sequence = sequence
     var sources: [EntryCursor] = []
     var sets: [RangeTombstones] = []
-    for version in versions {
+    for (version, ownership) in views.map({ ($0.version, $0.ownership) }) {
+      func add(_ source: EntryCursor) {
+        sources.append(KeyOwnership.filter(source, ownership))
+      }
       func add(_ memtable: Memtable) {
         let set = memtable.rangeTombstones
         if !set.isEmpty { sets.append(set.visible(at: sequence)) }
-        sources.append(memtable.makeCursor())
+        add(memtable.makeCursor())
       }
       if let active = version.active { add(active.memtable) }
       for frozen in version.frozen { add(frozen.memtable) }
       for table in version.levels[0] {
-        sources.append(try table.open().makeCursor(access: access))
+        add(try table.open().makeCursor(access: access))
       }
-      for run in version.runs { sources.append(RunCursor(run, access: access)) }
+      for run in version.runs { add(RunCursor(run, access: access)) }
       for table in version.tombstoned {
         sets.append(try table.open().rangeTombstones.visible(at: sequence))
       }

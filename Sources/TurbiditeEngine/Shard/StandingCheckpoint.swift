@@ -64,7 +64,8 @@ extension Engine {
     if let trouble = lock.trouble { throw trouble }
     let found = try standingState(of: builder.source, storeName, lock)
     var state = found.contents.state
-    try builder.place.makeDirectories(shardCount: state.slots?.shardCount ?? 0)
+    try builder.place.makeDirectories()
+    try builder.place.makeDirectories(ofShards: state.slots?.shardCount ?? 0)
     var largestNumber: UInt64 = 0
     for (index, part) in found.log.parts.enumerated() {
       let path = FileNames.logSegment(part.number)

@@ -28,6 +28,8 @@ package struct ShardCounts: Sendable, Hashable {
 /// The whole store.
 package struct EngineCounts: Sendable, Hashable {
   package var shards: [ShardCounts] = []
+  /// No shard holds keys that moved to another.
+  package var isSettled = true
   package var keyspaceNames: [String] = []
   package var lastSequence: UInt64 = 0
   package var logByteCount: UInt64 = 0
@@ -46,14 +48,16 @@ extension Engine {
     try requireOpen()
     var counts = EngineCounts()
     let states = keyspaces.withLock { $0.values.sorted { $0.id < $1.id } }
-    var slotCounts = [Int](repeating: 0, count: shardCount)
-    for shard in slots { slotCounts[Int(shard)] += 1 }
-    for shard in 0..<shardCount {
+    let routing = routing.value
+    counts.isSettled = routing.unsettled == nil
+    var slotCounts = [Int](repeating: 0, count: routing.treeCount)
+    for shard in routing.slots { slotCounts[Int(shard)] += 1 }
+    for shard in 0..<routing.treeCount {
       var row = ShardCounts(
         shard: shard, slotCount: slotCounts[shard],
         levels: (0..<Limits.levelCount).map { LevelCounts(level: $0) })
       for keyspace in states {
-        let version = keyspace.trees[shard].version
+        let version = keyspace.tree(shard).version
         for memtable in version.memtables {
           row.memtableByteCount += memtable.memtable.byteCount
           row.memtableEntryCount += memtable.memtable.entryCount

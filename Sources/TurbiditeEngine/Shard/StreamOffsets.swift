@@ -154,8 +154,8 @@ extension Engine {
     try requireReadable(stream)
     let start = StreamKey.bytes(partition: partition, offset: 0)
     let end = StreamKey.end(of: partition)
-    let shard = start.withView { self.shard(of: $0, in: stream) }
-    let cursor = try ScanCursor([stream.trees[shard].version], at: sequence, access: .point)
+    let version = start.withView { self.version(for: $0, in: stream) }
+    let cursor = try ScanCursor(version, at: sequence, access: .point)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
     guard cursor.isValid, let last = StreamKey.read(cursor.key), last.partition == partition else {
       let start = try recordedStart(of: stream, partition: partition, at: sequence) ?? 0

@@ -16,12 +16,12 @@ enum PointLookup {
 extension TreeVersion {
   /// The value of `key` for a reader at `sequence`.
   ///
-  /// Stops at the first layer that knows the key: invariant 1 makes every deeper version older.
+  /// Stops at the first layer that has the key: invariant 1 makes every deeper version older.
   func find(
     _ key: ByteView, hash: UInt64, at sequence: UInt64, access: BlockAccess,
     pinning pin: inout BlockPin
   ) throws(StoreError) -> PointLookup {
-    let search = PointSearch(key: key, sequence: sequence)
+    var search = PointSearch(key: key, sequence: sequence)
     if let active, let verdict = search.look(in: active.memtable) { return verdict }
     for memtable in frozen {
       if let verdict = search.look(in: memtable.memtable) { return verdict }
@@ -63,16 +63,28 @@ extension TreeVersion {
 private struct PointSearch {
   let key: ByteView
   let sequence: UInt64
+  /// The newest range tombstone so far that covers the key.
+  ///
+  /// What it covers may lie in a deeper layer and be newer all the same, where the key came from
+  /// another shard; so the search goes on.
+  private var covering: UInt64?
 
-  /// Nil means that this layer does not know the key and the search goes on.
-  func look(in memtable: Memtable) -> PointLookup? {
-    let covering = memtable.rangeTombstones.newestCovering(key, at: sequence)
-    return verdict(memtable.find(key, at: sequence), covering: covering)
+  init(key: ByteView, sequence: UInt64) {
+    self.key = key
+    self.sequence = sequence
   }
 
-  func look(
+  /// Nil means that this layer does not have the key and the search goes on.
+  mutating func look(in memtable: Memtable) -> PointLookup? {
+    note(memtable.rangeTombstones.newestCovering(key, at: sequence))
+    return verdict(memtable.find(key, at: sequence))
+  }
+
+  mutating func look(
     in table: TableHandle, hash: UInt64, access: BlockAccess, pinning pin: inout BlockPin
   ) throws(StoreError) -> PointLookup? {
+    // What is covered whatever it is need not be read.
+    if let covering, covering > table.metadata.summary.largestSequence { return nil }
     let reader: TableReader
     if case .cachedOnly = access {
       guard let open = table.openReader else { return .wouldBlock }
@@ -80,18 +92,22 @@ private struct PointSearch {
     } else {
       reader = try table.open()
     }
-    let covering =
-      table.metadata.summary.rangeTombstoneCount == 0
-      ? nil : reader.rangeTombstones.newestCovering(key, at: sequence)
+    if table.metadata.summary.rangeTombstoneCount > 0 {
+      note(reader.rangeTombstones.newestCovering(key, at: sequence))
+    }
     switch try reader.find(key, hash: hash, at: sequence, access: access, pinning: &pin) {
-    case .found(let entry): return verdict(entry, covering: covering)
-    case .absent: return verdict(nil, covering: covering)
+    case .found(let entry): return verdict(entry)
+    case .absent: return planted(.tombstoneEndsSearch) && covering != nil ? .absent : nil
     case .wouldBlock: return .wouldBlock
     }
   }
 
-  private func verdict(_ found: FoundEntry?, covering: UInt64?) -> PointLookup? {
-    guard let found else { return covering == nil ? nil : .absent }
+  private mutating func note(_ sequence: UInt64?) {
+    if let sequence { covering = max(covering ?? 0, sequence) }
+  }
+
+  private func verdict(_ found: FoundEntry?) -> PointLookup? {
+    guard let found else { return nil }
     if let covering, covering > found.tag.sequence { return .absent }
     return found.tag.isValue ? .value(found.value) : .absent
   }

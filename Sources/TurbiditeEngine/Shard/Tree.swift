@@ -60,6 +60,7 @@ final class LoggedMemtable: Sendable {
 /// 1. Of one key, everything in `active` is newer than everything in `frozen`, each of `frozen`
 ///    than the next, all of them than level 0, each table of level 0 than the next that shares the
 ///    key, and each level than the one below.
+///    For range tombstones this does not hold where keys came from another shard.
 /// 2. Below level 0 tables are ascending and disjoint.
 final class TreeVersion: Sendable {
   let active: LoggedMemtable?
@@ -130,9 +131,16 @@ final class Tree: @unchecked Sendable {
     var isFullCompactionWanted = false
     /// A scan met many tombstones; until nothing more can be done about them.
     var isCrowded = false
+    /// Slots move here: tables of the last level are being made, and none is compacted meanwhile.
+    var isMoving = false
+    /// The flush, the compaction that is under way keeps keys that are not the shard's.
+    var isFlushBlind = false
+    var isCompactionBlind = false
   }
 
   let id: TreeID
+  /// That of the keyspace.
+  let partitioning: Partitioning
   private let state: Mutex<TreeVersion>
   /// The version's active memtable, as the leader of the commit queue keeps it at hand: it alone
   /// changes which one that is, so that it need not take the lock to know.
@@ -142,8 +150,9 @@ final class Tree: @unchecked Sendable {
   let lastWrite = Atomic<UInt64>(0)
   let isDropped = Atomic<Bool>(false)
 
-  init(id: TreeID, levels: [[TableHandle]]) {
+  init(id: TreeID, _ partitioning: Partitioning, levels: [[TableHandle]]) {
     self.id = id
+    self.partitioning = partitioning
     state = Mutex(TreeVersion(active: nil, frozen: [], levels: levels))
   }
 
@@ -162,6 +171,30 @@ final class Tree: @unchecked Sendable {
   }
 }
 
+/// The frozen memtables of a tree at some moment.
+struct FrozenMemtables: Sendable {
+  let tree: Tree
+  private let memtables: [LoggedMemtable]
+
+  init(_ tree: Tree) {
+    self.tree = tree
+    memtables = tree.version.frozen
+  }
+
+  /// Whether all of them are in tables, or were dropped with their keyspace.
+  var areFlushed: Bool {
+    let frozen = tree.version.frozen
+    return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
+  }
+}
+
+/// The trees of a keyspace, by shard.
+private final class TreeList: Sendable {
+  let trees: [Tree]
+
+  init(_ trees: [Tree]) { self.trees = trees }
+}
+
 /// A keyspace that exists: a name and a tree in each shard.
 package final class KeyspaceState: Sendable {
   package let id: UInt32
@@ -169,7 +202,7 @@ package final class KeyspaceState: Sendable {
   let kind: KeyspaceKind
   /// That of `kind`.
   package let partitioning: Partitioning
-  let trees: [Tree]
+  private let placed: Published<TreeList>
   private let dropped = Atomic<Bool>(false)
   /// Events without a key that were appended to a stream: they go to each partition in turn.
   private let turn = Atomic<Int>(0)
@@ -190,7 +223,26 @@ package final class KeyspaceState: Sendable {
     name = description.name
     kind = description.kind
     partitioning = kind.partitioning
-    self.trees = trees
+    placed = Published(TreeList(trees))
+  }
+
+  /// The tree of each shard; their number only grows.
+  var trees: [Tree] { placed.read { $0.trees } }
+
+  /// The tree of one shard.
+  @inline(__always)
+  func tree(_ shard: Int) -> Tree { placed.read { $0.trees[shard] } }
+
+  /// Adds trees, with nothing in them, for shards that are new.
+  ///
+  /// By the leader.
+  func addTrees(upTo count: Int) {
+    var trees = trees
+    while trees.count < count {
+      let id = TreeID(keyspace: id, shard: UInt32(trees.count))
+      trees.append(Tree(id: id, partitioning, levels: TreeVersion.emptyLevels))
+    }
+    placed.replace(with: TreeList(trees))
   }
 
   /// The partitions of a stream; nil for a keyspace of a user's own keys.

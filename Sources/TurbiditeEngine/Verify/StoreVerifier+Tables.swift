@@ -152,8 +152,11 @@ extension StoreVerifier {
   private mutating func verifyBlocks(
     of reader: TableReader, _ place: TablePlace, _ state: ManifestState?, _ report: Report
   ) throws(StoreError) {
-    let shards = state?.slots?.shards ?? []
-    let shard = reader.identity.shard
+    let (shard, number) = (reader.identity.shard, reader.identity.fileNumber)
+    let isSettled = state?.unsettledNow.map { unsettled in
+      !unsettled.shards.contains(shard) || number >= unsettled.below
+    }
+    let shards = isSettled ?? true ? state?.slots?.shards ?? [] : []
     let bytesBefore = count.byteCount
     var verifier = self
     var told = false

@@ -91,7 +91,13 @@ struct GlobalOptions: ParsableArguments {
     guard !moved.isEmpty, index < arguments.count, !arguments[index].hasPrefix("-") else {
       return arguments
     }
-    return [arguments[index]] + moved + arguments[(index + 1)...]
+    var end = index + 1
+    if end < arguments.count, let verb = ShardsCommand.configuration.commandName,
+      arguments[index] == verb, ShardsCommand.parts.contains(arguments[end])
+    {
+      end += 1
+    }
+    return arguments[index..<end] + moved + arguments[end...]
   }
 }
 
