@@ -51,9 +51,10 @@ final class ScanCursor {
     self.sequence = sequence
     var sources: [EntryCursor] = []
     var sets: [RangeTombstones] = []
-    for (version, ownership) in views.map({ ($0.version, $0.ownership) }) {
+    for view in views {
+      let version = view.version
       func add(_ source: EntryCursor) {
-        sources.append(KeyOwnership.filter(source, ownership))
+        sources.append(KeyOwnership.filter(source, view.ownership))
       }
       func add(_ memtable: Memtable) {
         let set = memtable.rangeTombstones
