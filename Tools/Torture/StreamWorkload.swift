@@ -1,8 +1,8 @@
 // StreamWorkload — producers and consumers of one stream, until somebody stops them.
 //
 // Room:    Tools/Torture. StreamProof.swift says what a store must hold after it.
-// Limits:  Producer 0 is a thread, which flushes and compacts as well, producer 1 a task; the
-//          consumers are threads.
+// Limits:  Producer 0 is a thread, which flushes and compacts and lets shards come and go as well,
+//          producer 1 a task; the consumers are threads.
 
 import Foundation
 import Turbidite
@@ -69,6 +69,7 @@ struct StreamWorkload: Sendable {
       say(Acknowledgement(isSynced ? .synced : .buffered, lane: 0, number: next))
       if turn % 90 == 0 { try store.blocking.flush() }
       if turn % 400 == 0 { try store.blocking.compact() }
+      if turn % 150 == 0 { try Workload.reshard(store, UInt64(draw(6, turn, 1 << 30))) }
     }
   }
 

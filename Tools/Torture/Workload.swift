@@ -1,8 +1,8 @@
 // Workload — what the writers do to a store until somebody stops them.
 //
 // Room:    Tools/Torture. Contents.swift states what a store must hold after it, in other words.
-// Limits:  Lanes 0 and 1 are threads, lanes 2 and 3 are tasks; lane 0 also syncs, flushes and
-//          compacts.
+// Limits:  Lanes 0 and 1 are threads, lanes 2 and 3 are tasks; lane 0 also syncs, flushes, compacts
+//          and lets shards come and go.
 
 import Synchronization
 import Turbidite
@@ -44,8 +44,10 @@ package struct Workload: Sendable {
   }
 
   /// Small sizes, so that a second's writing rotates, flushes and compacts.
+  ///
+  /// Whatever shards it has: they come and go.
   package static var options: Store.Options {
-    var options = Store.Options(shardCount: 3)
+    var options = Store.Options()
     options.memtableByteCount = 16 << 10
     options.tableByteCount = 16 << 10
     options.blockByteCount = 512
@@ -113,6 +115,19 @@ package struct Workload: Sendable {
       let snapshot = store.snapshot()
       try store.blocking.compact()
       _ = snapshot.sequence
+    }
+    if chance >> 24 % 131 == 0 { try Self.reshard(store, chance >> 32) }
+  }
+
+  /// Lets a shard come or go, so that there are one to five.
+  static func reshard(_ store: Store, _ chance: UInt64) throws(StoreError) {
+    let members = try store.blocking.statistics().shards.filter { $0.slotCount > 0 }.map(\.shard)
+    let index = Int(chance >> 8 % UInt64(members.count))
+    switch chance % 8 {
+    case 0: try store.blocking.reshard(.rebalance)
+    case 1..<5 where members.count < 5, _ where members.count == 1:
+      try store.blocking.reshard(.add)
+    default: try store.blocking.reshard(.remove(members[index]))
     }
   }
 
