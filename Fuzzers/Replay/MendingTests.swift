@@ -23,7 +23,7 @@ struct MendingTests {
     var bytes = try #require(FuzzTarget.log.seeds.last)
     let (before, _) = try frames(bytes)
     #expect(before == 4)
-    bytes[LogSegmentHeader.byteCount + LogFrame.headerByteCount + 3] ^= 0x01
+    bytes[LogSegmentHeader.byteCount + LogFrame.headerByteCount + 12] ^= 0x01
     bytes[50] ^= 0x01
     #expect(throws: StoreError.self) { try frames(bytes) }
     let (count, bad) = try frames(Mending.log(bytes, as: nil))

@@ -45,13 +45,15 @@ enum Mending {
     while offset + LogFrame.headerByteCount <= bytes.count {
       if bytes[offset..<offset + LogFrame.headerByteCount].allSatisfy({ $0 == 0 }) { break }
       let room = bytes.count - offset - LogFrame.headerByteCount
-      var stored = Int(bytes.load(offset + 8, as: UInt32.self))
+      let length = bytes.load(offset + 8, as: UInt32.self)
+      var stored = Int(length & (1 << 29 - 1))
       if FrameCoder.paddedByteCount(stored) - LogFrame.headerByteCount > room {
-        stored = room & ~(FrameCoder.alignment - 1)
-        bytes.store(UInt32(stored), at: offset + 8)
+        guard room >= 2 else { break }
+        stored = (room + 2) & ~(FrameCoder.alignment - 1) - 2
+        bytes.store(UInt32(stored) | length & 0xe000_0000, at: offset + 8)
       }
-      if bytes[offset + 29] == 0 { bytes.store(UInt32(stored), at: offset + 12) }
-      bytes.store(FrameCoder.mark, at: offset + 30)
+      bytes[offset + 23] = 0x54
+      bytes.store(UInt16(0x4642), at: offset + 24)
       let byteCount = FrameCoder.paddedByteCount(stored)
       bytes.store(
         bytes.hash(offset + 8, byteCount - 8, seed.at(UInt64(offset))), at: offset)

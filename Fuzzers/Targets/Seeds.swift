@@ -87,21 +87,22 @@ private enum Seeds {
     var sequence: UInt64 = 1000
     for kind in [FrameKind.commit, .carried, .commit, .seal] {
       let start = bytes.count
-      bytes.append(contentsOf: [UInt8](repeating: 0, count: LogFrame.headerByteCount))
       let raw = kind == .seal ? [] : payload(carried: kind == .carried)
+      var stored = raw
       var isCompressed = false
       if compressed, let target = OwnedBuffer(count: raw.count) {
         let count = raw.withView { compressLZ4($0, into: target) }
         if count > 0 {
-          bytes.append(target.view.slice(0, count))
+          stored = target.view.slice(0, count).bytes()
           isCompressed = true
         }
       }
-      if !isCompressed { bytes.append(contentsOf: raw) }
+      FrameCoder.begin(
+        &bytes, entryCount: raw.isEmpty ? 0 : 5, compressedFrom: isCompressed ? raw.count : nil)
+      bytes += stored
       coder.seal(
         &bytes, from: start, at: UInt64(start), kind: kind, firstSequence: sequence,
-        entryCount: raw.isEmpty ? 0 : 5, rawByteCount: raw.count, isCompressed: isCompressed,
-        syncedPosition: 0)
+        isCompressed: isCompressed, syncedPosition: 0)
       sequence += 5
     }
     return bytes
@@ -300,12 +301,13 @@ private enum Seeds {
     guard last < Tag.maximumSequence else { return [] }
     var batch = EncodedBatch()
     [0x6b].withView { batch.append(.value, keyspace: 0, $0, $0) }
-    var bytes = [UInt8](repeating: 0, count: LogFrame.headerByteCount)
+    var bytes: [UInt8] = []
+    FrameCoder.begin(&bytes, entryCount: 1, compressedFrom: nil)
     bytes += batch.bytes
     // The mending makes the checksum right.
     FrameCoder(seed: ChecksumSeed(store: StoreArchive.store, fileNumber: 2)).seal(
-      &bytes, from: 0, at: 0, kind: .commit, firstSequence: last + 1, entryCount: 1,
-      rawByteCount: batch.bytes.count, isCompressed: false, syncedPosition: 0)
+      &bytes, from: 0, at: 0, kind: .commit, firstSequence: last + 1, isCompressed: false,
+      syncedPosition: 0)
     return bytes
   }
 

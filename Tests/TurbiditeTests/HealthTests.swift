@@ -76,7 +76,7 @@ struct HealthTests {
     // There is room again, and no one writes: the state follows.
     let copy = SimulatedMachine(seed: 2, disk: machine.disk.copy())
     machine.disk.setSpaceLimit(nil)
-    for _ in 0..<3 where store.health().state != .usable { wait(machine, store) }
+    for _ in 0..<5 where store.health().state != .usable { wait(machine, store) }
     #expect(store.health().state == .usable, "\(store.health())")
     #expect(try writerStatus(machine.disk)?.state == .usable)
     try put(store, "key\(number)")

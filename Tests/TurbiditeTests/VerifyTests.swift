@@ -291,7 +291,7 @@ struct VerifyTests {
     let segment = try LogSegmentReader(try disk.open(path, .read), number: 0, store: nil)
     _ = try segment.walk { frames.append($0) }
     #expect(frames.count == 13)
-    for index in [2, 7, 8] { try disk.corrupt(path, at: frames[index].offset + 41, xor: 4) }
+    for index in [2, 7, 8] { try disk.corrupt(path, at: frames[index].offset + 29, xor: 4) }
     let found = try verify(disk, deep: false)
     #expect(found.notes.isEmpty)
     #expect(found.damage.map(\.file) == [path, path])

@@ -71,8 +71,6 @@ enum PlantedBug: CaseIterable {
 
   /// Readers see what a shard still holds of slots that it lost.
   case readForeignKeys
-  /// A reader takes a tree from before slots moved with what is visible after it.
-  case readAcrossFlip
   /// A range tombstone ends the search for a key that came from another shard.
   case tombstoneEndsSearch
   /// While slots move, commits go to their old shard alone.
@@ -85,8 +83,6 @@ enum PlantedBug: CaseIterable {
   case forgetUnsettledTargets
   /// That a shard still holds what it lost is not stated.
   case forgetUnsettledSources
-  /// What moved is replayed from the log above what is newer.
-  case replayMovedEntries
 
   // MARK: - Background
 

@@ -7,7 +7,7 @@
 struct LogSegmentHeader: Equatable {
   static let byteCount = 96
   static let magic: UInt64 = 0x474f_4c45_5449_4254  // "TBITELOG", low byte first
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
 
   var store: StoreID
   var number: UInt64
@@ -96,7 +96,7 @@ enum FrameKind: UInt8 {
 
 /// One frame, decoded and verified.
 struct LogFrame {
-  static let headerByteCount = 40
+  static let headerByteCount = 26
 
   var kind: FrameKind
   var firstSequence: UInt64
@@ -128,40 +128,67 @@ enum FrameFinding {
 /// Encodes and decodes the frames of one segment.
 struct FrameCoder {
   let seed: ChecksumSeed
+  /// A log position that is not far from those that frames state, which hold 32 bits of theirs.
+  var near: UInt64 = 0
 
   /// Stands in every frame header, so that a search through damage hashes few wrong places.
-  static let mark: UInt16 = 0x4654  // "TF", low byte first
+  private static let mark: UInt32 = 0x46_4254  // "TBF", low byte first
 
-  /// Frames start at multiples of this, so that a search for the next valid one is cheap.
-  static let alignment = 8
+  /// Frames start at multiples of this, so that a search for the next valid one is cheap, and
+  /// positions have two bits that need not be stored.
+  static let alignment = 4
+
+  /// The bytes of a frame without entries.
+  static let emptyByteCount = paddedByteCount(1)
+
+  /// What an entry count and a raw length add to the entries at most.
+  static let largestPrefixByteCount = 9
+
+  private static let lengthBitCount: UInt32 = 29
 
   static func paddedByteCount(_ storedByteCount: Int) -> Int {
     (LogFrame.headerByteCount + storedByteCount + alignment - 1) & ~(alignment - 1)
   }
 
+  /// How many bytes a frame whose header begins at `offset` states to hold, if one begins there.
+  static func statedByteCount(_ bytes: ByteView, at offset: Int) -> Int? {
+    guard bytes.load(offset + 22, as: UInt32.self) >> 8 == mark else { return nil }
+    return Int(bytes.load(offset + 8, as: UInt32.self) & (1 << lengthBitCount - 1))
+  }
+
+  /// Appends room for a frame's header, and what stands before its entries.
+  ///
+  /// - Parameter rawByteCount: that of the entries, which are compressed; nil if they are not.
+  static func begin(_ bytes: inout [UInt8], entryCount: Int, compressedFrom rawByteCount: Int?) {
+    bytes.append(zeros: LogFrame.headerByteCount)
+    bytes.append(varint: entryCount)
+    if let rawByteCount { bytes.append(littleEndian: UInt32(rawByteCount)) }
+  }
+
   /// Fills in the header of the frame that occupies `bytes[start...]` and pads it.
   ///
-  /// The caller has appended ``LogFrame/headerByteCount`` bytes and then the stored entries.
+  /// The caller has begun it, and appended the entries as they are stored.
   func seal(
     _ bytes: inout [UInt8], from start: Int, at offset: UInt64, kind: FrameKind,
-    firstSequence: UInt64, entryCount: Int, rawByteCount: Int, isCompressed: Bool,
-    syncedPosition: UInt64
+    firstSequence: UInt64, isCompressed: Bool, syncedPosition: UInt64
   ) {
     let storedByteCount = bytes.count - start - LogFrame.headerByteCount
-    assert(storedByteCount >= 0)
+    assert(storedByteCount > 0)
     assert(offset % UInt64(Self.alignment) == 0)
+    assert(syncedPosition % UInt64(Self.alignment) == 0)
+    let length =
+      UInt32(storedByteCount) | UInt32(kind.rawValue) << Self.lengthBitCount
+      | (isCompressed ? 1 << 31 : 0)
     bytes.overwrite(start + 8, LogFrame.headerByteCount - 8) { output in
-      output.append(littleEndian: UInt32(storedByteCount))
-      output.append(littleEndian: UInt32(rawByteCount))
-      output.append(littleEndian: firstSequence)
-      output.append(littleEndian: UInt32(entryCount))
-      output.append(littleEndian: kind.rawValue)
-      output.append(littleEndian: isCompressed ? UInt8(1) : 0)
-      output.append(littleEndian: Self.mark)
-      output.append(littleEndian: syncedPosition)
+      output.append(littleEndian: length)
+      output.append(
+        littleEndian: UInt32(truncatingIfNeeded: syncedPosition / UInt64(Self.alignment)))
+      output.append(littleEndian: firstSequence | UInt64(Self.mark) << 56)
+      output.append(littleEndian: UInt16(Self.mark >> 8))
     }
     let padding = Self.paddedByteCount(storedByteCount) - LogFrame.headerByteCount - storedByteCount
-    bytes.append(zeros: padding)
+    // Three at most: a run of zeros costs more to begin.
+    for _ in 0..<padding { bytes.append(0) }
     let checksum = bytes.withView { view in
       view.slice(start + 8, view.count - start - 8).hash(seed: seed.at(offset))
     }
@@ -181,15 +208,14 @@ struct FrameCoder {
         LogFrame(
           kind: .carried, firstSequence: 0, entryCount: 0, syncedPosition: 0, stored: .empty,
           rawByteCount: 0, isCompressed: false, offset: offset,
-          byteCount: LogFrame.headerByteCount))
+          byteCount: Self.paddedByteCount(0)))
     }
-    let storedByteCount = Int(header.load(8, as: UInt32.self))
-    let rawByteCount = Int(header.load(12, as: UInt32.self))
-    let byteCount = Self.paddedByteCount(storedByteCount)
-    guard header.load(30, as: UInt16.self) == Self.mark else {
+    guard let storedByteCount = Self.statedByteCount(segment, at: offset) else {
       return .bad("a frame header lacks its mark")
     }
-    let fits = storedByteCount <= Limits.batchByteCount && byteCount <= rest
+    let byteCount = Self.paddedByteCount(storedByteCount)
+    let largest = Limits.batchByteCount + Self.largestPrefixByteCount
+    let fits = storedByteCount <= largest && byteCount <= rest
     guard fits || planted(.trustFrameLength) else {
       return .bad("a frame of \(storedByteCount) bytes exceeds the file")
     }
@@ -198,26 +224,44 @@ struct FrameCoder {
     guard checksum == stored || planted(.ignoreFrameChecksum) else {
       return .bad("frame checksum stored \(hexadecimal(stored)), computed \(hexadecimal(checksum))")
     }
-    // From here on the bytes are what some writer wrote; a rule they break is a foreign writer's.
-    guard let kind = FrameKind(rawValue: header[28]) else {
-      return .bad("a frame of unknown kind \(header[28])")
-    }
-    let compression = header[29]
-    let entryCount = Int(header.load(24, as: UInt32.self))
-    let firstSequence = header.load(16, as: UInt64.self)
-    guard compression <= 1, rawByteCount <= Limits.batchByteCount,
-      compression == 1
-        ? rawByteCount <= storedByteCount * 255 + 64 : rawByteCount == storedByteCount,
-      entryCount <= rawByteCount,
+    do throws(DecodingFailure) {
+      return .frame(try decode(header, segment, at: offset, storedByteCount, byteCount))
+    } catch { return .bad(error.finding) }
+  }
+
+  /// What a frame says whose checksum is right: what some writer wrote; a rule that it breaks is a
+  /// foreign writer's.
+  private func decode(
+    _ header: ByteView, _ segment: ByteView, at offset: Int, _ storedByteCount: Int,
+    _ byteCount: Int
+  ) throws(DecodingFailure) -> LogFrame {
+    let length = header.load(8, as: UInt32.self)
+    let kind = FrameKind(rawValue: UInt8(length >> Self.lengthBitCount & 3))
+    guard let kind else { throw .invalid("a frame of unknown kind", at: offset) }
+    let isCompressed = length >> 31 == 1
+    let firstSequence = header.load(16, as: UInt64.self) & Tag.maximumSequence
+    let content = segment.slice(offset + LogFrame.headerByteCount, storedByteCount)
+    var reader = ByteReader(content)
+    let entryCount = try reader.count("entry count", atMost: Limits.batchEntryCount)
+    let compressedFrom = isCompressed ? Int(try reader.integer(UInt32.self)) : nil
+    let entries = content.slice(reader.offset, content.count - reader.offset)
+    let rawByteCount = compressedFrom ?? entries.count
+    guard rawByteCount <= Limits.batchByteCount,
+      !isCompressed || rawByteCount <= entries.count * 255 + 64, entryCount <= rawByteCount,
       firstSequence <= Tag.maximumSequence - UInt64(entryCount)
-    else { return .bad("a frame header contradicts itself") }
-    return .frame(
-      LogFrame(
-        kind: kind, firstSequence: firstSequence, entryCount: entryCount,
-        syncedPosition: header.load(32, as: UInt64.self),
-        stored: segment.slice(offset + LogFrame.headerByteCount, storedByteCount),
-        rawByteCount: rawByteCount, isCompressed: compression == 1,
-        offset: offset, byteCount: byteCount))
+    else { throw .invalid("a frame contradicts itself", at: offset) }
+    return LogFrame(
+      kind: kind, firstSequence: firstSequence, entryCount: entryCount,
+      syncedPosition: position(header.load(12, as: UInt32.self)), stored: entries,
+      rawByteCount: rawByteCount, isCompressed: isCompressed, offset: offset, byteCount: byteCount)
+  }
+
+  /// The position nearest to `near` of which these bits are stored.
+  private func position(_ bits: UInt32) -> UInt64 {
+    let unit = UInt64(Self.alignment)
+    let distance = Int64(Int32(bitPattern: bits &- UInt32(truncatingIfNeeded: near / unit)))
+    let position = Int64(near / unit) + distance
+    return UInt64(max(0, position)) * unit
   }
 }
 

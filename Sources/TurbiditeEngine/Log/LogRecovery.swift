@@ -139,7 +139,8 @@ struct LogRecovery {
       throw error.isAbsent
         ? damage(path, 0, "the segment is missing") : StoreError(error)
     }
-    return try LogSegmentReader(file, number: number, store: store)
+    return try LogSegmentReader(
+      file, number: number, store: store, near: max(floorPosition, syncedPosition))
   }
 
   private func survey(

@@ -30,8 +30,10 @@ struct LogSegmentReader {
   var isEmpty: Bool { isZero(buffer.view) }
 
   /// Reads segment `number` of `store`; a nil `store` takes the file's word (for tools).
+  ///
+  /// - Parameter position: a log position not far from it, for a segment that lost its header.
   init(
-    _ file: any File, number: UInt64, store: StoreID?
+    _ file: any File, number: UInt64, store: StoreID?, near position: UInt64 = 0
   ) throws(StoreError) {
     path = file.path
     self.number = number
@@ -46,7 +48,8 @@ struct LogSegmentReader {
     coder = FrameCoder(
       seed: ChecksumSeed(
         store: header?.store ?? store ?? StoreID(high: 0, low: 0),
-        fileNumber: header?.number ?? number))
+        fileNumber: header?.number ?? number),
+      near: header?.basePosition ?? position)
   }
 
   /// The header, or nil and what is wrong with it.
@@ -145,10 +148,9 @@ struct LogSegmentReader {
     var offset = max(offset, LogSegmentHeader.byteCount)
     var hashBudget = limit ?? 4 * buffer.count
     while offset + LogFrame.headerByteCount <= buffer.count, hashBudget > 0 {
-      if buffer.view.load(offset + 30, as: UInt16.self) == FrameCoder.mark {
+      if let length = FrameCoder.statedByteCount(buffer.view, at: offset) {
         // A length beyond the file is refused before anything is hashed: it must not end the
         // search.
-        let length = Int(buffer.view.load(offset + 8, as: UInt32.self))
         if length <= buffer.count - offset { hashBudget -= length }
         if case .frame(let frame) = coder.frame(in: buffer.view, at: offset) {
           guard visit(frame) else { return }

@@ -167,7 +167,6 @@ final class LogWriter: Sendable {
     compresses: Bool, _ leading: inout Leading
   ) throws(StoreError) -> Bool {
     leading.scratch.removeAll(keepingCapacity: leading.scratch.capacity <= 4 << 20)
-    leading.scratch.append(zeros: LogFrame.headerByteCount)
     var rawByteCount = 0
     var entryCount = 0
     for batch in batches {
@@ -175,9 +174,10 @@ final class LogWriter: Sendable {
       entryCount += batch.entryCount
     }
     precondition(rawByteCount <= Limits.batchByteCount)
-    var isCompressed = false
+    FrameCoder.begin(&leading.scratch, entryCount: entryCount, compressedFrom: nil)
     for batch in batches { batch.bytes.withView { leading.scratch.append($0) } }
-    if compresses { isCompressed = Self.compress(&leading.scratch) }
+    var isCompressed = false
+    if compresses { isCompressed = Self.compress(&leading.scratch, rawByteCount) }
     let byteCount = UInt64(
       FrameCoder.paddedByteCount(leading.scratch.count - LogFrame.headerByteCount))
     let rotates =
@@ -186,21 +186,20 @@ final class LogWriter: Sendable {
         && leading.offset > UInt64(LogSegmentHeader.byteCount)
     if rotates { try rotate(lastSequence: lastSequence, &leading) }
     try write(
-      kind: kind, firstSequence: firstSequence, entryCount: entryCount,
-      rawByteCount: rawByteCount, isCompressed: isCompressed, &leading)
+      kind: kind, firstSequence: firstSequence, isCompressed: isCompressed, &leading)
     return rotates
   }
 
-  /// Compresses the entries of a frame when that saves an eighth.
-  private static func compress(_ frame: inout [UInt8]) -> Bool {
-    let rawByteCount = frame.count - LogFrame.headerByteCount
+  /// Compresses the entries at the end of a frame when that saves an eighth.
+  private static func compress(_ frame: inout [UInt8], _ rawByteCount: Int) -> Bool {
     guard rawByteCount >= compressionThreshold, let target = OwnedBuffer(count: rawByteCount)
     else { return false }
     let count = frame.withView { frame in
-      compressLZ4(frame.slice(LogFrame.headerByteCount, rawByteCount), into: target)
+      compressLZ4(frame.slice(frame.count - rawByteCount, rawByteCount), into: target)
     }
     guard count > 0 else { return false }
     frame.removeLast(rawByteCount)
+    frame.append(littleEndian: UInt32(rawByteCount))
     frame.append(target.view.slice(0, count))
     return true
   }
@@ -210,15 +209,13 @@ final class LogWriter: Sendable {
 
   /// Seals the frame in `scratch` and writes it at the end of the current segment.
   private func write(
-    kind: FrameKind, firstSequence: UInt64, entryCount: Int, rawByteCount: Int,
-    isCompressed: Bool, _ leading: inout Leading
+    kind: FrameKind, firstSequence: UInt64, isCompressed: Bool, _ leading: inout Leading
   ) throws(StoreError) {
     guard let file = leading.file else { preconditionFailure("no segment is open") }
     let synced = planted(.claimSyncedTooEarly) ? position : syncedPosition
     FrameCoder(seed: ChecksumSeed(store: store, fileNumber: leading.number)).seal(
       &leading.scratch, from: 0, at: leading.offset, kind: kind, firstSequence: firstSequence,
-      entryCount: entryCount, rawByteCount: rawByteCount, isCompressed: isCompressed,
-      syncedPosition: synced)
+      isCompressed: isCompressed, syncedPosition: synced)
     let end = leading.offset + UInt64(leading.scratch.count)
     var wasBegun = false
     do throws(SystemError) {
@@ -263,7 +260,8 @@ final class LogWriter: Sendable {
   private func takeRoom(
     for byteCount: Int, lastSequence: UInt64, _ leading: inout Leading
   ) throws(StoreError) -> Bool {
-    let padded = UInt64(FrameCoder.paddedByteCount(byteCount))
+    let padded = UInt64(
+      FrameCoder.paddedByteCount(byteCount + FrameCoder.largestPrefixByteCount))
     let rotates =
       leading.file == nil
       || leading.offset + padded > segmentByteCount
@@ -343,9 +341,9 @@ final class LogWriter: Sendable {
   }
 
   private func sealCurrentSegment(_ leading: inout Leading) throws(StoreError) {
-    leading.scratch = [UInt8](repeating: 0, count: LogFrame.headerByteCount)
-    try write(
-      kind: .seal, firstSequence: 0, entryCount: 0, rawByteCount: 0, isCompressed: false, &leading)
+    leading.scratch = []
+    FrameCoder.begin(&leading.scratch, entryCount: 0, compressedFrom: nil)
+    try write(kind: .seal, firstSequence: 0, isCompressed: false, &leading)
     guard let file = leading.file else { return }
     leading.file = nil
     do throws(SystemError) { try file.truncate(to: leading.offset) } catch {
@@ -441,12 +439,13 @@ final class LogWriter: Sendable {
     var written: UInt64 = 0
     try recovery.tail(of: log) { frame throws(StoreError) in
       let start = pending.count
-      pending.append(zeros: LogFrame.headerByteCount)
+      FrameCoder.begin(
+        &pending, entryCount: frame.entryCount,
+        compressedFrom: frame.isCompressed ? frame.rawByteCount : nil)
       pending.append(frame.stored)
       coder.seal(
         &pending, from: start, at: written + UInt64(start), kind: frame.kind,
-        firstSequence: frame.firstSequence, entryCount: frame.entryCount,
-        rawByteCount: frame.rawByteCount, isCompressed: frame.isCompressed,
+        firstSequence: frame.firstSequence, isCompressed: frame.isCompressed,
         syncedPosition: log.syncedPosition)
       if pending.count > 1 << 20 {
         try file.writeBytes(pending, at: written)

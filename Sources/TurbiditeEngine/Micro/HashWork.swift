@@ -42,12 +42,11 @@ enum HashWork {
       var batch = EncodedBatch()
       batch.append(.value, keyspace: 0, records.key(index & Records.mask), records.value)
       frame.removeAll(keepingCapacity: true)
-      frame.append(zeros: LogFrame.headerByteCount)
+      FrameCoder.begin(&frame, entryCount: 1, compressedFrom: nil)
       batch.bytes.withView { frame.append($0) }
       coder.seal(
         &frame, from: 0, at: UInt64(FrameCoder.alignment &* index), kind: .commit,
-        firstSequence: UInt64(1 + index), entryCount: 1, rawByteCount: batch.bytes.count,
-        isCompressed: false, syncedPosition: 0)
+        firstSequence: UInt64(1 + index), isCompressed: false, syncedPosition: 0)
       sum &+= frame.count
     }
     keep(sum)

@@ -116,7 +116,9 @@ struct SalvagedLog {
   }
 
   private func open(_ path: String, _ number: UInt64) throws(StoreError) -> LogSegmentReader {
-    try LogSegmentReader(try fileSystem.openFile(path, .read), number: number, store: store)
+    try LogSegmentReader(
+      try fileSystem.openFile(path, .read), number: number, store: store,
+      near: max(floorPosition, syncedPosition ?? 0))
   }
 
   /// What the files of a log were found to be.
@@ -134,7 +136,7 @@ struct SalvagedLog {
     ///
     /// - Parameter missing: the file that they were in, if something names it.
     fileprivate mutating func noteGap(from end: UInt64, to start: UInt64, missing: String?) {
-      guard start > end, start - end > LogFrame.headerByteCount else { return }
+      guard start > end, start - end > FrameCoder.emptyByteCount else { return }
       if let missing {
         guard !files.contains(where: { $0.path == missing }) else { return }
         return files.append(SalvagedLog.missing(missing))
@@ -288,7 +290,7 @@ struct SalvagedLog {
       hole.end = hole.start + Int(min(UInt64(hole.end - hole.start), end - start))
     }
     // A seal, for one: a frame without entries.
-    if hole.end - hole.start <= LogFrame.headerByteCount {
+    if hole.end - hole.start <= FrameCoder.emptyByteCount {
       report.rebuilt.append(loss(hole, finding))
     } else {
       report.losses.append(loss(hole, finding))

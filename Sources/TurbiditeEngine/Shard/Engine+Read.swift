@@ -44,7 +44,7 @@ extension Engine {
         let version = keyspace.tree(shard(of: key, hash: hash, in: keyspace)).version
         let found = try version.find(
           key, hash: hash, at: sequence ?? visibleSequence, access: access, pinning: &pin)
-        guard routing.edition == edition || planted(.readAcrossFlip) else { continue }
+        guard routing.edition == edition else { continue }
         switch found {
         case .value(let view):
           body(view.span)
@@ -86,7 +86,7 @@ extension Engine {
     while true {
       let routing = routing.value
       let result = body(routing)
-      if self.routing.value === routing || planted(.readAcrossFlip) { return result }
+      if self.routing.value === routing { return result }
     }
   }
 

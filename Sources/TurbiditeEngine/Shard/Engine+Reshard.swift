@@ -248,7 +248,7 @@ extension Engine {
             ? UnsettledShards(shards: [], below: 1)
             : unsettled
           for copy in live { note(copy, in: &edit) }
-          for tree in trees(of: resharding.targets) where !planted(.replayMovedEntries) {
+          for tree in trees(of: resharding.targets) {
             edit.flushedSequences[tree.id] = resharding.moment
           }
           return edit

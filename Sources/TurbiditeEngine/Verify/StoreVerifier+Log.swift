@@ -132,7 +132,8 @@ extension StoreVerifier {
     do throws(StoreError) {
       let file = try fileSystem.openFile(path, .read)
       survey.sizes.append(try file.byteCount())
-      segment = try LogSegmentReader(file, number: number, store: found.store)
+      segment = try LogSegmentReader(
+        file, number: number, store: found.store, near: found.state?.syncedPosition ?? 0)
     } catch {
       if case .unsupportedFormat = error {
         survey.findings.append(StoreFinding(.damage, path, "\(error)"))

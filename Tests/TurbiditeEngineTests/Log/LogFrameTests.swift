@@ -10,11 +10,15 @@ struct LogFrameTests {
     seed: ChecksumSeed(store: StoreID(high: 1, low: 2), fileNumber: 3))
 
   /// A frame sealed at `offset`, with `payload` as it lies on disk.
-  private func frame(_ payload: [UInt8], at offset: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: LogFrame.headerByteCount) + payload
+  private func frame(
+    _ payload: [UInt8], at offset: Int, syncedPosition: UInt64 = 8
+  ) -> [UInt8] {
+    var bytes: [UInt8] = []
+    FrameCoder.begin(&bytes, entryCount: 2, compressedFrom: nil)
+    bytes += payload
     coder.seal(
-      &bytes, from: 0, at: UInt64(offset), kind: .commit, firstSequence: 77, entryCount: 2,
-      rawByteCount: payload.count, isCompressed: false, syncedPosition: 5)
+      &bytes, from: 0, at: UInt64(offset), kind: .commit, firstSequence: 77, isCompressed: false,
+      syncedPosition: syncedPosition)
     return bytes
   }
 
@@ -32,7 +36,9 @@ struct LogFrameTests {
     #expect(found.byteCount == bytes.count)
     #expect(found.firstSequence == 77)
     #expect(found.endSequence == 79)
-    #expect(found.syncedPosition == 5)
+    #expect(found.syncedPosition == 8)
+    #expect(found.entryCount == 2)
+    #expect(found.stored.bytes() == Array(1...21))
     let moved = [UInt8](repeating: 0, count: 64) + bytes
     guard case .bad = finding(moved, at: 64) else {
       Issue.record("a frame that was moved is taken")
@@ -62,12 +68,30 @@ struct LogFrameTests {
         continue
       }
     }
-    for length: UInt32 in [22, 1 << 20, 1 << 28, .max] {
+    for length: UInt32 in [21, 23, 1 << 20, 1 << 28, 1 << 29 - 1] {
       var changed = bytes
-      changed.store(length, at: 8)
+      changed.store(length | 1 << 29, at: 8)
       guard case .bad = finding(changed) else {
         Issue.record("a length of \(length) is not noticed")
         continue
+      }
+    }
+  }
+
+  /// A frame holds 32 bits of a position, and its reader knows one that is not far from it.
+  @Test("a synced position is that nearest to the reader's, wherever in the log")
+  func positions() {
+    for base: UInt64 in [0, 1 << 33, 1 << 34 - 4, 1 << 34, 1 << 61] {
+      for distance: Int64 in [0, 4, -4, 64 << 20, -(64 << 20), 1 << 32, -(1 << 32)] {
+        let position = Int64(base) + distance
+        guard position >= 0 else { continue }
+        let bytes = frame([1, 2], at: 0, syncedPosition: UInt64(position))
+        let coder = FrameCoder(seed: coder.seed, near: base)
+        guard case .frame(let found) = bytes.withView({ coder.frame(in: $0, at: 0) }) else {
+          Issue.record("the frame is not found")
+          continue
+        }
+        #expect(found.syncedPosition == UInt64(position))
       }
     }
   }

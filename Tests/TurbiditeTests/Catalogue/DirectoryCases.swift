@@ -285,8 +285,9 @@ struct DirectoryCases {
     try store.blocking.put("logged", "1")
     try store.blocking.close()
     let manifest = try #require(try machine.disk.list("").last { $0.hasPrefix("MANIFEST") })
-    for file in [manifest, try machine.disk.newestSegment()] {
-      for version: UInt32 in [0, 2, 1 << 24, .max] {
+    let segment = try machine.disk.newestSegment()
+    for (file, supported): (String, UInt32) in [(manifest, 1), (segment, 2)] {
+      for version: UInt32 in [0, supported + 1, 1 << 24, .max] {
         let other = machine.crashed(.processKill)
         try other.disk.setFormatVersion(version, of: file)
         let hash = other.disk.durableHash
@@ -295,7 +296,7 @@ struct DirectoryCases {
           let expected: StoreError =
             mode == .create
             ? .storeExists(path: "simulated")
-            : .unsupportedFormat(file: file, found: version, supported: 1)
+            : .unsupportedFormat(file: file, found: version, supported: supported)
           #expect(error == expected, "\(file), \(mode)")
         }
         #expect(other.disk.durableHash == hash)
