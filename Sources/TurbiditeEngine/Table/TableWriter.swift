@@ -49,7 +49,9 @@ final class TableWriter {
     self.options = options
     output = BlockOutput(
       file: file, seed: ChecksumSeed(store: identity.store, fileNumber: identity.fileNumber))
-    filter = FilterBuilder(bitsPerKey: options.filterBitsPerKey)
+    // Events are looked for by their order, never by a key that may be absent.
+    let isStream = options.keyspaceKind.partitionCount != nil
+    filter = FilterBuilder(bitsPerKey: isStream ? 0 : options.filterBitsPerKey)
     properties.replacement = replacement
     properties.keyspaceKind = options.keyspaceKind
     if options.keyspaceKind.partitionCount != nil { properties.largestTimestamp = .min }
@@ -108,7 +110,7 @@ final class TableWriter {
       index.add(handle, last.view, lastTag, before: key)
     }
     block.add(key, sharing: shared, tag, value)
-    if isNewKey { try filter.add(key.hash()) }
+    if isNewKey && filter.bitsPerKey > 0 { try filter.add(key.hash()) }
     count(key, tag, value, isNewKey: isNewKey)
     try last.replace(with: key)
     lastKey = last
