@@ -12,7 +12,8 @@ struct FailureTests {
   func failedOpening() throws {
     let machine = SimulatedMachine(seed: 3)
     var store: Store? = try machine.open(Workload.smallParts)
-    for number in 0..<60 {
+    // Several segments: memtables that one has filled wait for a flush when the next is read.
+    for number in 0..<100 {
       try store?.blocking.put(Client.key(number), Bytes([UInt8](repeating: 1, count: 400)))
     }
     store = nil
@@ -151,8 +152,8 @@ struct FailureTests {
     try store.blocking.close()
   }
 
-  /// Each of these lives led to a bug of docs/track-record.md, or, the last two, meets the planted
-  /// one of a carried range deletion that is replayed in every shard.
+  /// Each of these lives led to a bug of docs/track-record.md, or, the last two, replays a range
+  /// deletion that one shard carried forward.
   @Test(
     "seeds that once found something find nothing",
     arguments: [UInt64(34), 156, 461, 2837, 20_283_564, 1416, 1492])

@@ -51,8 +51,6 @@ enum PlantedBug: CaseIterable {
   case forgetSyncedPosition
   /// A torn header of a segment is damage, though nothing durable is missing.
   case condemnTornHeader
-  /// A range deletion that one shard carried forward is replayed in every shard.
-  case replayCarriedRangeEverywhere
 
   // MARK: - Writing
 

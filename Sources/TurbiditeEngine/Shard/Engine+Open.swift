@@ -520,10 +520,7 @@ extension EntryInserter {
     }
     if entry.kind == .rangeDeletion {
       for tree in keyspace.trees
-      where !isFlushed(tree)
-        && (entry.carriedShard ?? tree.id.shard == tree.id.shard
-          || planted(.replayCarriedRangeEverywhere))
-      {
+      where !isFlushed(tree) && entry.carriedShard ?? tree.id.shard == tree.id.shard {
         try insertRange(entry, sequence, into: tree, engine)
       }
       return true
