@@ -11,8 +11,12 @@ struct FailureTests {
   @Test("an opening that fails holds no lock and no file, whichever call it failed at")
   func failedOpening() throws {
     let machine = SimulatedMachine(seed: 3)
-    var store: Store? = try machine.open(Workload.smallParts)
-    // Several segments: memtables that one has filled wait for a flush when the next is read.
+    // Several segments, and nothing in tables: memtables that one has filled wait for a flush when
+    // the next is read.
+    var options = Workload.smallParts
+    options.memtableByteCount = 1 << 20
+    options.memoryBudgetByteCount = 8 << 20
+    var store: Store? = try machine.open(options)
     for number in 0..<100 {
       try store?.blocking.put(Client.key(number), Bytes([UInt8](repeating: 1, count: 400)))
     }

@@ -42,6 +42,8 @@ enum CompactionUrgency: Hashable {
 struct CompactionPicker {
   /// Level-0 tables that make a compaction due: each costs every read a lookup.
   static let level0Trigger = 4
+  /// Level-0 tables from which on their compaction comes before any other.
+  static let level0Limit = 12
   /// Each level holds this many times the one above it.
   static let levelRatio: UInt64 = 10
   /// What old versions may cost a tree at rest, as a share of the last level: 1/10 keeps it
@@ -97,8 +99,13 @@ struct CompactionPicker {
     return score
   }
 
-  func pick(_ urgency: CompactionUrgency) -> CompactionPlan? {
+  /// - Parameter settlesFirst: what brings a tree on that holds other shards' keys comes before
+  ///   what is due, unless writers are held back by level 0.
+  func pick(_ urgency: CompactionUrgency, settlesFirst: Bool = false) -> CompactionPlan? {
     let (base, targets) = targets()
+    if settlesFirst, tables.levels[0].count < Self.level0Limit, let plan = settlingPlan(base) {
+      return plan
+    }
     if tables.levels[0].count >= Self.level0Trigger { return level0Plan(base) }
     var worst: (level: Int, score: Double)?
     for level in 1..<lastLevel where !tables.levels[level].isEmpty {

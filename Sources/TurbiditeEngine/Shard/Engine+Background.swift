@@ -37,13 +37,13 @@ extension Engine {
   /// Queues what `tree` needs now.
   func considerWork(_ tree: Tree, urgency: CompactionUrgency = .needed) {
     guard !isReadOnly, !tree.isDropped.load(ordering: .acquiring) else { return }
-    // Which keys are the shard's is asked under the lock: see `boundUnsettled`.
+    // Which keys are the shard's is asked under the lock: see `isBoundable`.
     let flush = tree.work.withLock { work -> FlushJob? in
       guard !work.isFlushing, !tree.version.frozen.isEmpty else { return nil }
       work.isFlushing = true
-      let owned = routing.value.retention(of: tree)
-      work.isFlushBlind = owned == nil
-      return FlushJob(engine: self, tree: tree, owned: owned)
+      let routing = routing.value
+      work.flushRouting = routing
+      return FlushJob(engine: self, tree: tree, owned: routing.retention(of: tree))
     }
     if let flush { jobs.add(flush) }
     if let compaction = planCompaction(tree, urgency) { jobs.add(compaction) }
@@ -73,21 +73,26 @@ extension Engine {
         return nil
       }
       // What the reserve gave up is for those who make room: flushes first, then `compact()`.
-      if reserve.isReleased && !work.isFullCompactionWanted { return nil }
+      let isWanted = work.isFullCompactionWanted || work.isSettlingWanted
+      if reserve.isReleased && !isWanted { return nil }
       // Read only now: a compaction publishes its version before it says that it has ended, and a
       // plan of the one before would replace tables that are gone.
       let version = tree.version
       let wanted =
         work.isFullCompactionWanted ? .full : work.isCrowded ? .settling : urgency
-      guard let plan = picker(for: tree, version).pick(wanted) else {
+      let settlesFirst = work.isSettlingWanted || work.isSettlingTurn
+      guard let plan = picker(for: tree, version).pick(wanted, settlesFirst: settlesFirst) else {
         work.isFullCompactionWanted = false
         if !work.isFlushing { work.isCrowded = false }
         return nil
       }
       work.isCompacting = true
-      let owned = routing.value.retention(of: tree)
-      work.isCompactionBlind = owned == nil
-      return CompactionJob(engine: self, tree: tree, plan: plan, version: version, owned: owned)
+      work.isSettlingTurn.toggle()
+      let routing = routing.value
+      work.compactionRouting = routing
+      return CompactionJob(
+        engine: self, tree: tree, plan: plan, version: version,
+        owned: routing.retention(of: tree))
     }
   }
 
@@ -131,6 +136,7 @@ extension Engine {
   func lookForWork(now: UInt64) {
     probeForRoom()
     if health.withLock({ $0.failure(of: [.reserve]) }) != nil { considerReserve() }
+    boundUnsettledIfPossible()
     deleteObsolete()
     var next: UInt64?
     var resting: [Tree] = []

@@ -93,9 +93,13 @@ extension Engine {
   /// What trees hold now that may hold keys of a range, and which of it is theirs.
   func views(of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?) -> [TreeView] {
     routed { routing in
-      trees(of: keyspace, from: from, to: to).map { tree in
-        TreeView(version: tree.version, ownership: routing.ownership(of: tree))
+      var views: [TreeView] = []
+      let trees = trees(of: keyspace, from: from, to: to)
+      views.reserveCapacity(trees.count)
+      for tree in trees where routing.isSeen(tree) {
+        views.append(TreeView(version: tree.version, ownership: routing.ownership(of: tree)))
       }
+      return views
     }
   }
 

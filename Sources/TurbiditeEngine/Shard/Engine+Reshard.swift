@@ -44,17 +44,9 @@ extension Engine {
     between: (ReshardingStage) throws(StoreError) -> Void = { _ in }
   ) throws(StoreError) {
     try requireWritable()
-    environment.scheduler.wait {
-      resharding.withLock { state in
-        if state.isClaimed { return false }
-        state.isClaimed = true
-        return true
-      }
-    }
-    defer {
-      resharding.withLock { $0.isClaimed = false }
-      environment.scheduler.progressWasMade()
-    }
+    environment.scheduler.wait { hasFailed([]) || claimResharding() }
+    try requireWritable()
+    defer { releaseResharding() }
     try settleClaimed()
     let old = layout
     let new = try plan(old)
@@ -77,8 +69,24 @@ extension Engine {
     }
     end(begun)
     try between(.flipped)
-    // The slots are where they should be; what follows is tried again when it must be.
-    do throws(StoreError) { try boundUnsettled() } catch { report(error, of: .compaction) }
+    do throws(StoreError) { try boundUnsettled() } catch {
+      // The slots are where they should be. What failed has been reported by who did it, and the
+      // rest is done when it can be.
+      lookAgainSoon()
+    }
+  }
+
+  private func claimResharding() -> Bool {
+    resharding.withLock { state in
+      if state.isClaimed { return false }
+      state.isClaimed = true
+      return true
+    }
+  }
+
+  private func releaseResharding() {
+    resharding.withLock { $0.isClaimed = false }
+    environment.scheduler.progressWasMade()
   }
 
   /// Has what moved away compacted out of the shards that held it; returns when that is done.
@@ -90,11 +98,21 @@ extension Engine {
 
   /// How many bytes of tables lie in each slot, as far as their indexes tell.
   ///
-  /// Opens every table, and reads none of its blocks.
+  /// Keys that are spread by all of their bytes count alike in every slot of their shard. Opens
+  /// tables of other keyspaces, and reads none of their blocks.
   package func slotByteCounts() throws(StoreError) -> [UInt64] {
     var counts = [UInt64](repeating: 0, count: Limits.shardCount)
+    let layout = layout
     for tree in occupiedTrees {
       let view = routed { TreeView(version: tree.version, ownership: $0.ownership(of: tree)) }
+      guard tree.partitioning != .wholeKey else {
+        let slots = layout.shards.indices.filter { layout.shards[$0] == UInt16(tree.id.shard) }
+        let held = view.version.levels.joined().reduce(UInt64(0)) {
+          $0 + $1.metadata.summary.byteCount
+        }
+        for slot in slots { counts[slot] += held / UInt64(slots.count) }
+        continue
+      }
       for table in view.version.levels.joined() {
         let index = try table.open().index
         for block in 0..<index.count {
@@ -126,6 +144,7 @@ extension Engine {
   /// States what is about to move, and lets every commit from here on go to both places.
   private func begin(_ new: ShardLayout) throws(StoreError) -> Resharding {
     try exclusively { () throws(StoreError) -> Resharding in
+      try requireWritable()
       let old = layout
       let move = ShardMove(from: old.shards, to: new.shards)
       var begun = Resharding(
@@ -321,10 +340,8 @@ extension Engine {
       try requireWritable()
       try boundUnsettled()
     } catch {
-      switch error {
-      case .closed, .poisoned: break
-      default: report(error, of: .compaction)
-      }
+      // As above; the failure that led here is the one to act on.
+      lookAgainSoon()
     }
   }
 
@@ -347,27 +364,46 @@ extension Engine {
 
   /// States from which file number on tables hold only keys that are their shard's.
   ///
-  /// The number is taken when every flush and compaction that did not know of the move has ended,
-  /// and every memtable that holds what moved is in a table.
+  /// By whom the claim is.
   private func boundUnsettled() throws(StoreError) {
-    let routing = routing.value
-    guard let unsettled = routing.unsettled, unsettled.below == UnsettledShards.open else { return }
+    guard let waited = routing.value.unboundUnsettled else { return }
     forgetFailures(of: .flush)
-    let foreign = resharding.withLock { $0.foreign }
-    for memtables in foreign { considerWork(memtables.tree) }
-    try waitForFlush(of: foreign)
-    let trees = unsettledTrees(routing)
-    environment.scheduler.wait {
-      hasFailed([])
-        || trees.allSatisfy { tree in
-          tree.work.withLock { work in
-            !(work.isFlushing && work.isFlushBlind)
-              && !(work.isCompacting && work.isCompactionBlind)
-          }
-        }
+    for memtables in resharding.withLock({ $0.foreign }) { considerWork(memtables.tree) }
+    environment.scheduler.wait { hasFailed([.flush]) || isBoundable(waited) }
+    try throwIfFailed([.flush])
+    try bound(waited)
+  }
+
+  /// What `boundUnsettled` could not do, as soon as it can be done.
+  ///
+  /// Waits for nothing but the manifest.
+  func boundUnsettledIfPossible() {
+    guard routing.value.unboundUnsettled != nil, claimResharding() else { return }
+    defer { releaseResharding() }
+    guard let waited = routing.value.unboundUnsettled, isBoundable(waited) else { return }
+    do throws(StoreError) {
+      try bound(waited)
+      report(nil, of: .manifest)
+    } catch {
+      report(error, of: .manifest)
+      lookAgainSoon()
     }
-    try requireWritable()
-    var bounded = unsettled
+  }
+
+  /// Whether every flush and compaction that did not know of the last move has ended, and every
+  /// memtable that holds what moved is in a table.
+  private func isBoundable(_ routing: Routing) -> Bool {
+    resharding.withLock { $0.foreign }.allSatisfy(\.areFlushed)
+      && unsettledTrees(routing).allSatisfy { tree in
+        tree.work.withLock { work in
+          !(work.isFlushing && work.flushRouting !== routing)
+            && !(work.isCompacting && work.compactionRouting !== routing)
+        }
+      }
+  }
+
+  private func bound(_ routing: Routing) throws(StoreError) {
+    guard var bounded = routing.unsettled else { return }
     try install(
       { _ throws(StoreError) in
         var edit = VersionEdit()
@@ -381,22 +417,43 @@ extension Engine {
       })
     resharding.withLock { $0.foreign = [] }
     noteSettled()
-    for tree in trees { considerWork(tree) }
+    for tree in unsettledTrees(routing) { considerWork(tree) }
   }
 
   /// Settles what an earlier resharding left.
   ///
   /// By whom the claim is.
   private func settleClaimed() throws(StoreError) {
-    guard routing.value.unsettled != nil else { return }
     try boundUnsettled()
     forgetFailures(of: .compaction)
-    try compact(unsettledTrees(routing.value))
+    let trees = unsettledTrees(routing.value)
+    for tree in trees {
+      tree.work.withLock { work in
+        work.isSettlingWanted = true
+        work.compactionNotBefore = 0
+      }
+      considerWork(tree)
+    }
+    defer { for tree in trees { tree.work.withLock { $0.isSettlingWanted = false } } }
+    environment.scheduler.wait {
+      hasFailed([]) || hasFailedToCompact
+        || trees.allSatisfy { tree in
+          unsettledBelow(tree) == 0 || !holdsTables(tree, below: unsettledBelow(tree))
+            || tree.work.withLock { $0.isCompactionSuspended }
+        }
+    }
+    try requireWritable()
     noteSettled()
     guard routing.value.unsettled != nil else { return }
+    if let failure = health.withLock({ $0.obstacle(to: .compaction) }) { throw failure }
     // A tree with damage is not compacted.
     if let damage = health.withLock({ $0.damages.first }) { throw .corrupt(damage) }
     throw .resourceExhausted("room to compact what moved out of its old shards")
+  }
+
+  private func holdsTables(_ tree: Tree, below number: UInt64) -> Bool {
+    !tree.isDropped.load(ordering: .acquiring)
+      && tree.version.levels.joined().contains { $0.metadata.fileNumber < number }
   }
 
   /// Lets readers look at all that trees hold, once none holds anything that is not its shard's.
@@ -404,9 +461,7 @@ extension Engine {
     let routing = routing.value
     guard let unsettled = routing.unsettled, unsettled.below != UnsettledShards.open,
       routing.move == nil,
-      !unsettledTrees(routing).contains(where: { tree in
-        tree.version.levels.joined().contains { $0.metadata.fileNumber < unsettled.below }
-      })
+      !unsettledTrees(routing).contains(where: { holdsTables($0, below: unsettled.below) })
     else { return }
     do throws(StoreError) {
       try manifest.withGate(environment.scheduler) { _ in

@@ -75,7 +75,7 @@ extension Engine {
     // has larger offsets than any start that is returned.
     let moment = pinSnapshot()
     defer { unpinSnapshot(moment) }
-    let versions = stream.trees.map(\.version)
+    let versions = views(of: stream, from: nil, to: nil).map(\.version)
     let tables = versions.flatMap { $0.levels.joined() }
       .filter { $0.metadata.summary.largestTimestamp ?? .max > .min }
       .sorted { $0.metadata.summary.largestSequence < $1.metadata.summary.largestSequence }

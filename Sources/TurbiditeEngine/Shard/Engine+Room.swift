@@ -24,7 +24,7 @@ final class PressureGauge: Sendable {
   let owedNanoseconds = Atomic<UInt64>(0)
 
   /// From here on writers slow down, until at `level0Stop` they wait.
-  static let level0Slow = 12
+  static let level0Slow = CompactionPicker.level0Limit
   static let level0Stop = 36
 
   func setLevel0Count(_ count: Int, of tree: TreeID) {

@@ -181,11 +181,7 @@ extension Engine {
   private func compactOnce() throws(StoreError) {
     try flushOnce()
     forgetFailures(of: .compaction)
-    try compact(allTrees)
-  }
-
-  /// Merges everything that is in tables of some trees into their last level.
-  func compact(_ trees: [Tree]) throws(StoreError) {
+    let trees = allTrees
     for tree in trees {
       tree.work.withLock { work in
         work.isFullCompactionWanted = true
@@ -202,6 +198,8 @@ extension Engine {
     }
     try throwIfFailed([.flush, .compaction])
     if let damage = health.withLock({ $0.damages.first }) { throw .corrupt(damage) }
+    // What was begun before all tables were known to need it.
+    try settle()
   }
 
   /// Waits until no background work is ready or running.

@@ -49,7 +49,7 @@ extension Engine {
     }
     let mustLead = commits.enqueue(
       PendingCommit(batch: batch, isSynced: synced, waiter: .callback(completion)))
-    if mustLead { environment.threads.submit { self.lead() } }
+    if mustLead { leader.submit { self.lead() } }
   }
 
   private func requireWithinLimits(_ batch: EncodedBatch) throws(StoreError) {
@@ -140,7 +140,7 @@ extension Engine {
     switch commits.handOver() {
     case nil: break
     case .thread(let ticket): ticket.resolve(.leads)
-    case .callback: environment.threads.submit { self.lead() }
+    case .callback: leader.submit { self.lead() }
     }
   }
 

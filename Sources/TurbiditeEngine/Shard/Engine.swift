@@ -26,6 +26,9 @@ package final class Engine: Sendable {
   let tables: TableCache
   let pins = SnapshotPins()
   let commits = CommitQueue()
+  /// Leads commits whose callers must not block: a thread of its own, as those of the environment
+  /// may all be waiting for the lead.
+  let leader = IOThreads(count: 1)
   /// The leader's; made anew when a keyspace is dropped.
   let inserter = LeaderOwned(EntryInserter())
   /// The leader's.

@@ -34,6 +34,8 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   /// While these live no table of theirs is removed.
   private var versions: [TreeVersion] = []
   private var merge: TableMerge?
+  /// What was written, from when all of it is until somebody takes it.
+  private var sink: TableSink?
   private var expectedEntryCount: UInt64 = 0
   /// What the sources hold, of which not all moves.
   private var sifted: [FilteredCursor] = []
@@ -138,28 +140,31 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
           finding: "a move read \(readEntryCount) of \(expectedEntryCount) entries"))
     }
     outputs = merge.sink.tables
+    sink = merge.sink
     release()
     state.withLock { $0 = .written }
   }
 
   /// Says that the outputs are part of the store now.
-  func keepOutputs() { merge = nil }
+  func keepOutputs() { sink = nil }
 
   /// Removes what was written and is no part of the store.
   ///
   /// By whom the job was made for, when it has ended.
   func discardOutputs() {
     // As in a flush: after a failure of the manifest the outputs stay.
-    guard !engine.isPoisoned, var merge = merge.take() else { return }
-    do throws(StoreError) { try merge.discard() } catch { engine.report(error, of: .removal) }
+    guard !engine.isPoisoned, var sink = sink.take() else { return }
+    do throws(StoreError) { try sink.discard() } catch { engine.report(error, of: .removal) }
   }
 
   private func release() {
+    merge = nil
     sifted = []
     versions = []
   }
 
   override func end(_ failure: StoreError?) {
+    sink = sink ?? merge?.sink
     release()
     discardOutputs()
     if let failure, case .corrupt = failure { engine.suspect(failure, in: tree.id) }

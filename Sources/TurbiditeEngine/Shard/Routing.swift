@@ -18,6 +18,8 @@ final class Routing: Sendable {
   let unsettled: UnsettledShards?
   /// The slots that are about to change their shard.
   let move: ShardMove?
+  /// Of each tree, whether its shard holds slots: what others hold is nobody's.
+  private let holdsSlots: [Bool]
 
   init(slots: [UInt16], treeCount: Int, unsettled: UnsettledShards?, move: ShardMove? = nil) {
     assert(slots.count == Limits.shardCount)
@@ -25,10 +27,24 @@ final class Routing: Sendable {
     self.treeCount = treeCount
     self.unsettled = unsettled
     self.move = move
+    var holdsSlots = [Bool](repeating: false, count: treeCount)
+    for shard in slots { holdsSlots[Int(shard)] = true }
+    self.holdsSlots = holdsSlots
+  }
+
+  /// Whether a tree holds anything that readers see.
+  func isSeen(_ tree: Tree) -> Bool {
+    let shard = Int(tree.id.shard)
+    return shard < holdsSlots.count && holdsSlots[shard]
   }
 
   /// The shards that hold slots.
   var shardCount: Int { Set(slots).count }
+
+  /// This, if slots have moved and tables of any number may hold what is not theirs.
+  var unboundUnsettled: Routing? {
+    move == nil && unsettled?.below == UnsettledShards.open ? self : nil
+  }
 
   /// Whether the trees of `shard` may hold keys of slots that it does not own.
   func isUnsettled(_ shard: UInt32) -> Bool { unsettled?.shards.contains(shard) ?? false }

@@ -133,13 +133,17 @@ final class Tree: @unchecked Sendable {
     var isCrowded = false
     /// Slots move here: tables of the last level are being made, and none is compacted meanwhile.
     var isMoving = false
-    /// The flush, the compaction that is under way keeps keys that are not the shard's.
-    var isFlushBlind = false
-    var isCompactionBlind = false
+    /// By which routing the flush, the compaction that is under way tells what is the shard's.
+    var flushRouting: Routing?
+    var compactionRouting: Routing?
+    /// Somebody waits until keys that are not the shard's are gone.
+    var isSettlingWanted = false
+    /// The next compaction is to bring that on, whatever else is due: each other one is.
+    var isSettlingTurn = false
   }
 
   let id: TreeID
-  /// That of the keyspace.
+  /// Of the keyspace.
   let partitioning: Partitioning
   private let state: Mutex<TreeVersion>
   /// The version's active memtable, as the leader of the commit queue keeps it at hand: it alone

@@ -149,7 +149,10 @@ struct ShardChangeOptions: ParsableArguments {
     } else {
       made = try withStore(at: directory, mode: .existing) { store in
         let made = try store.blocking.reshard(change)
-        try store.blocking.settle()
+        do throws(StoreError) { try store.blocking.settle() } catch {
+          // That the slots have moved is what was asked for; the rest is done another time.
+          global.console.note("what moved still takes room in its old shards: \(error)")
+        }
         try Signals.check()
         return made
       }
