@@ -72,6 +72,38 @@ struct RepairWithoutManifestTests {
     }
   }
 
+  @Test("a store whose shards came and went has one when nothing tells where its slots lay")
+  func lostRing() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open(Store.Options(shardCount: 3))
+    let stream = try store.blocking.createStream("clicks", partitionCount: 7)
+    func work(_ round: Int) throws {
+      for number in 0..<300 {
+        try store.blocking.put(Bytes("key\(number)"), Bytes("\(round) \(number)"))
+        if number % 3 == round { try store.blocking.delete(Bytes("key\(number * 7 % 300)")) }
+        try store.blocking.append(NewEvent(Bytes("\(round) \(number)")), to: stream)
+      }
+      try store.blocking.deleteRange(KeyRange(from: "key1", to: "key2"))
+    }
+    try work(0)
+    try store.blocking.reshard(.remove(1))
+    try work(1)
+    try store.blocking.reshard(.remove(0))
+    try store.blocking.compact()
+    try work(2)
+    try store.blocking.flush()
+    try store.blocking.put("last", "1")
+    let expected = try Specimen.contents(of: machine.disk.copy()).values
+    try store.blocking.close()
+    let disk = machine.disk.copy()
+    for file in try Self.manifests(of: disk) { try disk.remove(file) }
+    let (result, saved) = try Specimen.repaired(disk)
+    #expect(saved == expected)
+    #expect(result.shardCount == 1)
+    #expect(!result.isComplete)
+    #expect(try #require(result.manifestTrouble).contains("shard"))
+  }
+
   @Test("a keyspace that a readable manifest knows to be dropped stays away")
   func droppedForCertain() throws {
     let machine = SimulatedMachine(seed: 10)

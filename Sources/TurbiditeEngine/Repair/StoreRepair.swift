@@ -20,7 +20,7 @@ package struct StoreRepair {
   private let name: String
   private let random: any RandomSource
   private let progress: Progress
-  private var survey = Survey()
+  private var survey = RepairSurvey()
   private var readByteCount: UInt64 = 0
   private var totalByteCount: UInt64 = 0
   package private(set) var report = RepairReport()
@@ -34,36 +34,6 @@ package struct StoreRepair {
   private var lock: ReaderLock?
   /// The layout of a store of so many shards, should the manifest not tell it.
   private let layout: (Int) -> ShardLayout
-
-  /// What is known of the store before anything is written.
-  private struct Survey {
-    var store: StoreID?
-    /// Nil when the manifest could not be read whole.
-    var state: ManifestState?
-    /// The manifest ends in a record that is not whole.
-    var isTorn = false
-    var slots: SlotLayout?
-    /// By the newest manifest that can be read; without one of the tables and the log as well.
-    var keyspaces: [UInt32: KeyspaceDescription] = [0: .default]
-    /// No keyspace from this number on was made before that manifest; nil when none can be read.
-    var nextKeyspaceID: UInt32?
-    /// The tables of each tree, newest layer first.
-    var tables: [TreeID: [SalvagedTable]] = [:]
-    /// Those that the log lost.
-    var sequences = SequenceSet()
-    /// What tables say of each other, should no manifest say it.
-    var replacements = ReplacementSurvey()
-    /// Trees of whose tables something is lost.
-    var damagedTrees: Set<TreeID> = []
-    /// Tables of which nothing tells the keyspace.
-    var opaqueTables: [TableFile] = []
-    /// The shards of those that may have counted.
-    var opaqueShards: Set<UInt32> = []
-
-    func isDropped(_ keyspace: UInt32) -> Bool {
-      keyspaces[keyspace] == nil && keyspace < nextKeyspaceID ?? 0
-    }
-  }
 
   /// - Parameter name: how errors call the store.
   package init(
@@ -505,21 +475,20 @@ package struct StoreRepair {
       place.abandon()
       throw error
     }
-    guard let slots = survey.slots else { preconditionFailure("a repair without a plan") }
     do throws(StoreError) {
-      try place.makeDirectories()
-      try place.makeDirectories(ofShards: slots.shardCount)
-      let store = StoreID(high: random.next(), low: random.next())
-      var writer = RepairWriter(
-        place.fileSystem, store: store, slots: slots, keyspaces: survey.keyspaces)
-      try loadLog(into: &writer)
-      for tree in Set(survey.tables.keys).union(writer.trees).sorted() {
-        try write(tree, &writer)
+      do throws(StoreError) { try build(in: place) } catch {
+        // Without the manifest nothing told that shards had come and gone.
+        guard case .configuration = error, survey.state == nil else { throw error }
+        try place.clear()
+        survey.joinShards()
+        report.shardCount = 1
+        report.withheldEntryCount = 0
+        report.manifestTrouble =
+          (report.manifestTrouble ?? "")
+          + "; which shard held what is lost with it: there is one now,"
+          + " and what was deleted since shards last changed may be back"
+        try build(in: place)
       }
-      try writer.finish()
-      report.savedEntryCount = writer.entryCount
-      report.savedByteCount = writer.byteCount
-      try place.syncDirectories(shardCount: slots.shardCount)
     } catch {
       place.abandon()
       throw error
@@ -529,6 +498,23 @@ package struct StoreRepair {
       place.abandon()
       throw error
     }
+  }
+
+  private mutating func build(in place: CheckpointPlace) throws(StoreError) {
+    guard let slots = survey.slots else { preconditionFailure("a repair without a plan") }
+    try place.makeDirectories()
+    try place.makeDirectories(ofShards: slots.shardCount)
+    let store = StoreID(high: random.next(), low: random.next())
+    var writer = RepairWriter(
+      place.fileSystem, store: store, slots: slots, keyspaces: survey.keyspaces)
+    try loadLog(into: &writer)
+    for tree in Set(survey.tables.keys).union(writer.trees).sorted() {
+      try write(tree, &writer)
+    }
+    try writer.finish()
+    report.savedEntryCount = writer.entryCount
+    report.savedByteCount = writer.byteCount
+    try place.syncDirectories(shardCount: slots.shardCount)
   }
 
   private mutating func loadLog(into writer: inout RepairWriter) throws(StoreError) {
@@ -546,7 +532,8 @@ package struct StoreRepair {
           damaged.contains(tree) || sequence > state?.trees[tree]?.flushedSequence ?? 0
         }
         if entry.kind == .rangeDeletion {
-          for shard in 0..<slots.shardCount where entry.carriedShard ?? shard == shard {
+          let carried = entry.carriedShard.map { min($0, slots.shardCount - 1) }
+          for shard in 0..<slots.shardCount where carried ?? shard == shard {
             let tree = TreeID(keyspace: entry.keyspace, shard: shard)
             if isWanted(tree) { writer.deleteRange(entry.key, entry.value, sequence, of: tree) }
           }

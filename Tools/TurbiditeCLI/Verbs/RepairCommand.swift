@@ -19,8 +19,8 @@ struct RepairCommand: Verb {
       command with nothing made; what a kill leaves, .NAME.repair, the next attempt clears. \
       Without a manifest, tables and log speak for themselves: keyspaces that were dropped may be \
       back, and nothing tells whether a table, or the newest segment of the log, is missing as \
-      well, and keys that it deleted are back. The exit status is 76 when anything is lost or no \
-      manifest tells, and 0 when all is saved.
+      well, and keys that it deleted are back; a store whose shards came and went has one. The \
+      exit status is 76 when anything is lost or no manifest tells, and 0 when all is saved.
       """)
 
   @Argument(help: "The damaged store's directory.") var directory: String
