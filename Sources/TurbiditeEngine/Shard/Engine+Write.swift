@@ -115,6 +115,14 @@ extension Engine {
   private func writeFrame(_ group: [PendingCommit]) {
     guard !group.isEmpty else { return }
     let failure = writeGroup(group.compactMap(\.batch), synced: group.contains { $0.isSynced })
+    if case .outOfSpace = failure {
+      // Nothing is in the log. Deletions may find what others did not: see `lead`.
+      let deletions = group.filter { $0.batch?.holdsValues == false }
+      if !deletions.isEmpty && deletions.count < group.count {
+        for commit in group where commit.batch?.holdsValues != false { commit.resolve(failure) }
+        return writeFrame(deletions)
+      }
+    }
     for commit in group { commit.resolve(failure) }
   }
 
