@@ -78,6 +78,34 @@ struct RepairTests {
     #expect(try Specimen.contents(of: target, in: "new").values.count == 50)
   }
 
+  /// The table is damaged, so that its tree takes all of the log; what was carried of the old shard
+  /// names that shard.
+  @Test("what was deleted as a range before its slot moved stays deleted", arguments: 1...6)
+  func carriedThenMoved(seed: UInt64) throws {
+    let machine = SimulatedMachine(seed: seed)
+    var options = Store.Options(shardCount: 2)
+    options.logByteCount = 64 << 10
+    options.memtableByteCount = 64 << 10
+    let store = try machine.open(options)
+    let other = try store.blocking.createKeyspace("other")
+    for number in 0..<400 { try store.blocking.put(Bytes("key\(number)"), "1", in: other) }
+    try store.blocking.compact()
+    for number in 400..<440 { try store.blocking.put(Bytes("gone\(number)"), "1", in: other) }
+    try store.blocking.deleteRange(.prefix("gone"), in: other)
+    // The log grows, and what the other keyspace has in memory is appended again.
+    let value = Bytes(String(repeating: "x", count: 900))
+    for number in 0..<150 { try store.blocking.put(Bytes("long\(number % 20)"), value) }
+    try store.blocking.reshard(.add)
+    for number in 0..<20 { try store.blocking.put(Bytes("more\(number)"), "1") }
+    let expected = try Specimen.contents(of: machine.disk.copy()).values
+    let disk = machine.disk.copy()
+    for table in try disk.list("shards/0002") {
+      try disk.corrupt("shards/0002/\(table)", at: 70, xor: 1)
+    }
+    let (_, saved) = try Specimen.repaired(disk)
+    for key in saved.keys { #expect(expected[key] != nil, "\(key) came back") }
+  }
+
   @Test("a store whose log is all that it has, and all of it, is whole")
   func neverFlushed() throws {
     let machine = SimulatedMachine(seed: 4)

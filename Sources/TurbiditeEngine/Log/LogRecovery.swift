@@ -132,7 +132,9 @@ struct LogRecovery {
 
   // MARK: - How
 
-  private func open(_ number: UInt64) throws(StoreError) -> LogSegmentReader {
+  private func open(
+    _ number: UInt64, near position: UInt64? = nil
+  ) throws(StoreError) -> LogSegmentReader {
     let path = FileNames.logSegment(number)
     let file: any File
     do throws(SystemError) { file = try fileSystem.open(path, .read) } catch {
@@ -140,7 +142,8 @@ struct LogRecovery {
         ? damage(path, 0, "the segment is missing") : StoreError(error)
     }
     return try LogSegmentReader(
-      file, number: number, store: store, near: max(floorPosition, syncedPosition))
+      file, number: number, store: store,
+      near: max(floorPosition, syncedPosition, position ?? 0))
   }
 
   private func survey(
@@ -148,7 +151,8 @@ struct LogRecovery {
   ) throws(StoreError) -> [Survey] {
     var surveys: [Survey] = []
     for number in try LogRecovery.segmentNumbers(fileSystem) where number >= floor {
-      let segment = try open(number)
+      // Where the one before begins is nearer than what the manifest knows.
+      let segment = try open(number, near: surveys.last?.header.basePosition)
       var largest = segment.header?.syncedPosition ?? 0
       let (endOffset, bad) = try segment.walk { frame in
         largest = max(largest, frame.syncedPosition)

@@ -127,9 +127,12 @@ struct ManifestState: Hashable, Sendable {
           && layout.shards.count == Limits.shardCount, "a slot layout")
       slots = layout
     }
-    if let shards = edit.unsettled?.shards {
-      try require(shards.allSatisfy { $0 < slots?.shardCount ?? 0 }, "an unsettled shard")
-      unsettled = edit.unsettled
+    if let stated = edit.unsettled {
+      try require(
+        stated.shards.allSatisfy { $0 < slots?.shardCount ?? 0 }
+          && (stated.below == UnsettledShards.open || stated.below <= nextFileNumber),
+        "an unsettled shard")
+      unsettled = stated
     }
     for keyspace in edit.createdKeyspaces {
       try require(

@@ -300,7 +300,9 @@ extension UnsettledShards {
   }
 
   fileprivate init(decoding field: inout ByteReader) throws(DecodingFailure) {
+    let first = field.offset
     let number = try field.varint()
+    guard number < Limits.counter else { throw .invalid("a file number", at: first) }
     below = number == 0 ? Self.open : number
     shards = []
     while !field.isAtEnd {

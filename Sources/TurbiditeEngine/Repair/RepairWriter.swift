@@ -135,17 +135,14 @@ struct RepairWriter {
     while cursor.isValid {
       note(cursor.tag.sequence)
       pending += UInt64(cursor.key.count + cursor.value.count)
-      if filter.judge(cursor.key, cursor.tag) == .keep {
-        let slot = slots.shard(of: cursor.key, partitioning)
-        if slot != tree.shard && !isSettled {
-          try cursor.next()
-          continue
-        }
-        guard slot == tree.shard else {
-          throw .configuration(
-            "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
-              + " knew the layout is lost, and it was not the usual one")
-        }
+      // Of deletions and old versions as well: they tell as much of the layout.
+      let slot = slots.shard(of: cursor.key, partitioning)
+      guard slot == tree.shard || !isSettled else {
+        throw .configuration(
+          "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
+            + " knew the layout is lost, and it was not the usual one")
+      }
+      if slot == tree.shard, filter.judge(cursor.key, cursor.tag) == .keep {
         try sink.add(cursor.key, cursor.tag, cursor.value)
         entryCount += 1
       }

@@ -73,6 +73,7 @@ struct ReplacementSurvey {
       if isWhole {
         for input in inputs { verdicts[input] = Verdict(reason: .replaced, by: group) }
       } else if inputs.allSatisfy(intact.contains) {
+        // Never where something else was among the inputs: no table has its number.
         for (member, _) in members where !intact.contains(member) {
           verdicts[member] = Verdict(reason: .restored, by: inputs[0])
         }

@@ -118,7 +118,7 @@ struct SalvagedLog {
   private func open(_ path: String, _ number: UInt64) throws(StoreError) -> LogSegmentReader {
     try LogSegmentReader(
       try fileSystem.openFile(path, .read), number: number, store: store,
-      near: max(floorPosition, syncedPosition ?? 0))
+      near: max(floorPosition, syncedPosition ?? 0, segments.last?.header?.basePosition ?? 0))
   }
 
   /// What the files of a log were found to be.

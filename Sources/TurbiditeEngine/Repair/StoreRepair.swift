@@ -532,8 +532,8 @@ package struct StoreRepair {
           damaged.contains(tree) || sequence > state?.trees[tree]?.flushedSequence ?? 0
         }
         if entry.kind == .rangeDeletion {
-          let carried = entry.carriedShard.map { min($0, slots.shardCount - 1) }
-          for shard in 0..<slots.shardCount where carried ?? shard == shard {
+          // One that was carried, too: what it deletes may have moved since.
+          for shard in 0..<slots.shardCount {
             let tree = TreeID(keyspace: entry.keyspace, shard: shard)
             if isWanted(tree) { writer.deleteRange(entry.key, entry.value, sequence, of: tree) }
           }

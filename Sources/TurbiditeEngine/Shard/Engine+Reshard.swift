@@ -44,9 +44,14 @@ extension Engine {
     between: (ReshardingStage) throws(StoreError) -> Void = { _ in }
   ) throws(StoreError) {
     try requireWritable()
-    environment.scheduler.wait { hasFailed([]) || claimResharding() }
-    try requireWritable()
+    var isClaimed = false
+    environment.scheduler.wait {
+      isClaimed = claimResharding()
+      return isClaimed || hasFailed([])
+    }
+    guard isClaimed else { throw .closed }
     defer { releaseResharding() }
+    try requireWritable()
     try settleClaimed()
     let old = layout
     let new = try plan(old)
@@ -435,20 +440,29 @@ extension Engine {
       considerWork(tree)
     }
     defer { for tree in trees { tree.work.withLock { $0.isSettlingWanted = false } } }
-    environment.scheduler.wait {
-      hasFailed([]) || hasFailedToCompact
-        || trees.allSatisfy { tree in
-          unsettledBelow(tree) == 0 || !holdsTables(tree, below: unsettledBelow(tree))
-            || tree.work.withLock { $0.isCompactionSuspended }
-        }
-    }
-    try requireWritable()
-    noteSettled()
+    // Again where a flush that began before has brought a table with a small number meanwhile.
+    repeat {
+      environment.scheduler.wait {
+        hasFailed([]) || hasFailedToCompact || trees.allSatisfy { isSettled($0) || isSuspended($0) }
+      }
+      try requireWritable()
+      noteSettled()
+    } while routing.value.unsettled != nil && !hasFailedToCompact
+      && !trees.contains(where: isSuspended)
     guard routing.value.unsettled != nil else { return }
     if let failure = health.withLock({ $0.obstacle(to: .compaction) }) { throw failure }
     // A tree with damage is not compacted.
     if let damage = health.withLock({ $0.damages.first }) { throw .corrupt(damage) }
     throw .resourceExhausted("room to compact what moved out of its old shards")
+  }
+
+  private func isSettled(_ tree: Tree) -> Bool {
+    let below = unsettledBelow(tree)
+    return below == 0 || !holdsTables(tree, below: below)
+  }
+
+  private func isSuspended(_ tree: Tree) -> Bool {
+    tree.work.withLock { $0.isCompactionSuspended }
   }
 
   private func holdsTables(_ tree: Tree, below number: UInt64) -> Bool {

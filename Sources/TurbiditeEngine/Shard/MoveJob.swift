@@ -83,7 +83,10 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     guard !sifted.isEmpty else { return nothingMoves() }
     let moving = try MergingCursor(sifted)
     try moving.seekToLast()
-    guard moving.isValid else { return nothingMoves() }
+    guard moving.isValid else {
+      try requireReading(expectedEntryCount, of: sifted.reduce(0) { $0 + $1.refusedCount })
+      return nothingMoves()
+    }
     let last = moving.key.bytes()
     try moving.seekToFirst()
     let first = moving.key.bytes()
@@ -104,7 +107,9 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     expectedEntryCount += inputs.reduce(0) { $0 + $1.metadata.summary.entryCount }
     let sink = TableSink(
       engine.sinkContext(for: tree.id, tableByteCount: UInt64(engine.options.tableByteCount)),
-      tombstones: tombstones, replacing: inputs.map(\.metadata.fileNumber))
+      tombstones: tombstones,
+      replacing: inputs.isEmpty
+        ? [] : [TableReplacement.somethingElse] + inputs.map(\.metadata.fileNumber))
     let cursor = try MergingCursor(
       inputs.isEmpty ? [moving] : [moving, RunCursor(inputs, access: .sweep)])
     for source in sifted { source.forgetRefused() }
@@ -132,17 +137,20 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   private func finish() throws(StoreError) {
     guard let merge else { preconditionFailure("a move that has not begun") }
     let readEntryCount = sifted.reduce(merge.readEntryCount) { $0 + $1.refusedCount }
-    // A reader that ends early without an error would lose records here for good.
-    guard readEntryCount == expectedEntryCount else {
-      throw .corrupt(
-        Damage(
-          file: versions.first?.levels.joined().first?.path ?? FileNames.shardsDirectory, offset: 0,
-          finding: "a move read \(readEntryCount) of \(expectedEntryCount) entries"))
-    }
+    try requireReading(expectedEntryCount, of: readEntryCount)
     outputs = merge.sink.tables
     sink = merge.sink
     release()
     state.withLock { $0 = .written }
+  }
+
+  /// A reader that ends early without an error would lose records here for good.
+  private func requireReading(_ expected: UInt64, of count: UInt64) throws(StoreError) {
+    guard count != expected else { return }
+    throw .corrupt(
+      Damage(
+        file: versions.first?.levels.joined().first?.path ?? FileNames.shardsDirectory, offset: 0,
+        finding: "a move read \(count) of \(expected) entries"))
   }
 
   /// Says that the outputs are part of the store now.
@@ -167,7 +175,6 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     sink = sink ?? merge?.sink
     release()
     discardOutputs()
-    if let failure, case .corrupt = failure { engine.suspect(failure, in: tree.id) }
     state.withLock { $0 = failure.map(Outcome.failed) ?? .dropped }
   }
 }

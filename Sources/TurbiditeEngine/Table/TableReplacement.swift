@@ -5,7 +5,8 @@
 
 /// What a table says of others.
 ///
-/// Invariant: every number is below that of the table that says it, and above 0.
+/// Invariant: every number is below that of the table that says it, and above 0, but for an input
+/// ``somethingElse``.
 struct TableReplacement: Sendable, Hashable {
   /// The number of the first table that the same compaction wrote.
   var group: UInt64
@@ -18,6 +19,9 @@ struct TableReplacement: Sendable, Hashable {
   /// No part of the store when the table was begun, though their files may have been there;
   /// ascending.
   var gone: [UInt64]
+
+  /// Stands among the inputs for what came from tables that are not replaced.
+  static let somethingElse: UInt64 = 0
 
   func append(to payload: inout [UInt8]) {
     payload.append(varint: group)
@@ -39,11 +43,13 @@ struct TableReplacement: Sendable, Hashable {
     let flag = try reader.byte()
     guard flag <= 1 else { throw .invalid("last table flag \(flag)", at: reader.offset) }
     return TableReplacement(
-      group: group, ordinal: ordinal, isLast: flag == 1, inputs: try numbers(&reader),
-      gone: try numbers(&reader))
+      group: group, ordinal: ordinal, isLast: flag == 1,
+      inputs: try numbers(&reader, first: somethingElse), gone: try numbers(&reader, first: 1))
   }
 
-  private static func numbers(_ reader: inout ByteReader) throws(DecodingFailure) -> [UInt64] {
+  private static func numbers(
+    _ reader: inout ByteReader, first: UInt64
+  ) throws(DecodingFailure) -> [UInt64] {
     // Each takes a byte at least, so what is allocated is bounded by what is there.
     let count = try reader.count("table numbers,", atMost: reader.remaining)
     var numbers: [UInt64] = []
@@ -51,7 +57,7 @@ struct TableReplacement: Sendable, Hashable {
     var previous: UInt64 = 0
     for _ in 0..<count {
       let (number, overflows) = previous.addingReportingOverflow(try reader.varint())
-      guard !overflows, number > previous else {
+      guard !overflows, numbers.isEmpty ? number >= first : number > previous else {
         throw .invalid("table numbers do not ascend", at: reader.offset)
       }
       numbers.append(number)
