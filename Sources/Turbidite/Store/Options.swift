@@ -24,8 +24,8 @@ extension Store {
     /// The number of shards of a new store: 1 to 4096; nil means one.
     ///
     /// More shards let more compactions run at once; each adds sources to an ordered scan. The
-    /// benchmark `shards` prints what each count costs. An existing store keeps its count, and a
-    /// different one asked for here is an error.
+    /// benchmark `shards` prints what each count costs. An existing store has the shards that
+    /// ``Store/reshard(_:)`` gave it, and another count asked for here is an error.
     public var shardCount: Int?
 
     /// Memory for memtables, block cache, indexes and filters together: 1 MiB to 1 TiB.

@@ -49,7 +49,10 @@ extension Engine {
       isClaimed = claimResharding()
       return isClaimed || hasFailed([])
     }
-    guard isClaimed else { throw .closed }
+    guard isClaimed else {
+      try requireWritable()
+      throw .closed
+    }
     defer { releaseResharding() }
     try requireWritable()
     try settleClaimed()
