@@ -220,6 +220,28 @@ struct ReshardingRaceTests {
     }
   }
 
+  /// A compaction of what has smaller numbers would go on for good.
+  @Test("a manifest whose shards are unsettled up to a number that no file has is refused")
+  func forgedNumber() throws {
+    func isRefused(_ below: UInt64) -> Bool {
+      var edit = VersionEdit()
+      edit.nextFileNumber = 9
+      edit.slots = SlotLayout(
+        hashFunction: 1, shardCount: 1, shards: Array(repeating: 0, count: Limits.shardCount))
+      edit.unsettled = UnsettledShards(shards: [0], below: below)
+      var state = ManifestState()
+      do throws(DecodingFailure) {
+        try state.apply(
+          try edit.encoded().withView { view throws(DecodingFailure) in
+            try VersionEdit(decoding: view)
+          })
+      } catch { return true }
+      return false
+    }
+    for below in [1, 9, UnsettledShards.open] { #expect(!isRefused(below)) }
+    for below in [10, 1 << 61, 1 << 62, UnsettledShards.open - 1] { #expect(isRefused(below)) }
+  }
+
   @Test("nobody walks over what a shard without slots still holds")
   func emptiedShard() throws {
     let machine = SimulatedMachine(seed: 3)

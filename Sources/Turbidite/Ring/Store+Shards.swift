@@ -56,17 +56,18 @@ extension Store.Blocking {
 
   /// Moves slots between shards, durably, beside readers, writers and tails.
   ///
-  /// Returns when the slots are their new shards'. The keys that move are read and written once,
-  /// and commits to them go to both shards meanwhile; commits wait while the change is begun and
-  /// ended, for some milliseconds each. The room that the old shards need for what moved is free
-  /// when compactions have come by, and the next change waits for that; ``compact()`` does so, too.
+  /// Returns when the slots are their new shards'. The keys that move are written once, and for
+  /// each shard that gains slots all of those that lose some are read; commits of keys that move go
+  /// to both shards meanwhile. Commits wait while the change is begun and ended. The room that the
+  /// old shards need for what moved is free when compactions have come by, and the next change
+  /// waits for that; ``compact()`` does so, too.
   ///
   /// After a crash at any moment the slots are where they were, or where they were to go.
   ///
   /// - Returns: what has moved.
   /// - Throws: `notFound` when the shard is not there, `invalidArgument` for the only one or for
   ///   more than 4,096, `corrupt` when what is to move is damaged, `outOfSpace`. Nothing has moved
-  ///   then.
+  ///   then, unless the error says that durability was lost.
   @discardableResult
   public func reshard(_ change: ShardChange) throws(StoreError) -> ShardPlan {
     try reshard(change, between: { _ in })

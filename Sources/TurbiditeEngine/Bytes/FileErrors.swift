@@ -17,6 +17,12 @@ extension FileSystem {
     do throws(SystemError) { try remove(path) } catch { throw StoreError(error) }
   }
 
+  /// Makes a directory, unless its parent holds one of the name.
+  func makeDirectoryIfAbsent(_ path: String, in parent: String) throws(StoreError) {
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    if try !listFiles(parent).contains(name) { try makeDirectory(path) }
+  }
+
   func makeDirectory(_ path: String) throws(StoreError) {
     do throws(SystemError) { try createDirectory(path) } catch { throw StoreError(error) }
   }

@@ -83,10 +83,11 @@ private struct Opener {
 
   private func create(_ layout: ShardLayout, _ lock: any File) throws(StoreError) -> Engine {
     let store = StoreID(high: environment.random.next(), low: environment.random.next())
-    try makeDirectoryIfAbsent(FileNames.logDirectory, in: "")
-    try makeDirectoryIfAbsent(FileNames.shardsDirectory, in: "")
+    try fileSystem.makeDirectoryIfAbsent(FileNames.logDirectory, in: "")
+    try fileSystem.makeDirectoryIfAbsent(FileNames.shardsDirectory, in: "")
     for shard in 0..<UInt32(layout.shardCount) {
-      try makeDirectoryIfAbsent(FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
+      try fileSystem.makeDirectoryIfAbsent(
+        FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
     }
     if !planted(.skipCreationSync) { try fileSystem.syncNames(FileNames.shardsDirectory) }
     try fileSystem.syncNames("")
@@ -104,11 +105,6 @@ private struct Opener {
     return try start(
       store: store, state: state, log: RecoveredLog(), recovery: nil, lock: lock,
       report: RecoveryReport(), oldManifests: [])
-  }
-
-  private func makeDirectoryIfAbsent(_ path: String, in parent: String) throws(StoreError) {
-    let name = path.split(separator: "/").last.map(String.init) ?? path
-    if try !fileSystem.listFiles(parent).contains(name) { try fileSystem.makeDirectory(path) }
   }
 
   // MARK: - Opening for writing

@@ -3,7 +3,8 @@
 // Room:    Engine/Shard.
 // Format:  FORMAT.md section 6.4: what a crash leaves at each point, and who cleans it up.
 // Limits:  Commits wait while memtables are frozen, and for one record of the manifest, twice. The
-//          keys that move, and what of a shard's last level lies between them, are written once.
+//          keys that move, and what of a shard's last level lies between them, are written once;
+//          for each shard that gains slots all of those that lose some are read.
 
 import Synchronization
 import TurbiditeSystem
@@ -78,8 +79,8 @@ extension Engine {
     end(begun)
     try between(.flipped)
     do throws(StoreError) { try boundUnsettled() } catch {
-      // The slots are where they should be. What failed has been reported by who did it, and the
-      // rest is done when it can be.
+      // The slots are where they should be. `boundUnsettledIfPossible` does the rest when it can be
+      // done, and reports what keeps it from that; a flush that failed is reported already.
       lookAgainSoon()
     }
   }
@@ -190,11 +191,9 @@ extension Engine {
 
   private func makeDirectories(from old: Int, upTo new: Int) throws(StoreError) {
     guard new > old else { return }
-    let present = try environment.fileSystem.listFiles(FileNames.shardsDirectory)
     for shard in UInt32(old)..<UInt32(new) {
-      let path = FileNames.shardDirectory(shard)
-      let name = path.split(separator: "/").last.map(String.init) ?? path
-      if !present.contains(name) { try environment.fileSystem.makeDirectory(path) }
+      try environment.fileSystem.makeDirectoryIfAbsent(
+        FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
     }
     try environment.fileSystem.syncNames(FileNames.shardsDirectory)
   }

@@ -15,6 +15,9 @@ import TurbiditeSystem
 /// 1. Nothing of these slots as of the moment or before is in the tree: it was settled before.
 /// 2. Newer entries are in its memtables and upper levels alone, deletions included: it is not
 ///    compacted meanwhile.
+///
+/// Safe to share: as every job it is one thread's at a time. Who waits for it looks at the rest
+/// only once `outcome` says that it has ended, which a lock orders.
 final class MoveJob: BackgroundJob, @unchecked Sendable {
   enum Outcome {
     case pending
@@ -34,14 +37,15 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   /// While these live no table of theirs is removed.
   private var versions: [TreeVersion] = []
   private var merge: TableMerge?
-  /// What was written, from when all of it is until somebody takes it.
+  /// Of what was written, from when all of it is until somebody takes it.
   private var sink: TableSink?
   private var expectedEntryCount: UInt64 = 0
   /// What the sources hold, of which not all moves.
   private var sifted: [FilteredCursor] = []
   /// The tables of the last level that `outputs` replace.
   private(set) var inputs: [TableHandle] = []
-  private(set) var outputs: [TableMetadata] = []
+  /// What has been written, until somebody takes it.
+  var outputs: [TableMetadata] { sink?.tables ?? [] }
 
   init(engine: Engine, tree: Tree, sources: [Tree], move: ShardMove, moment: UInt64) {
     self.engine = engine
@@ -138,7 +142,6 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     guard let merge else { preconditionFailure("a move that has not begun") }
     let readEntryCount = sifted.reduce(merge.readEntryCount) { $0 + $1.refusedCount }
     try requireReading(expectedEntryCount, of: readEntryCount)
-    outputs = merge.sink.tables
     sink = merge.sink
     release()
     state.withLock { $0 = .written }
