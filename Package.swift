@@ -36,8 +36,12 @@ let package = Package(
     .executable(name: "turbidite", targets: ["TurbiditeCLI"]),
   ],
   dependencies: [
-    // Used by the command alone: a client of the library clones it and compiles none of it.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    // Used by the tools alone: a client of the library clones them and compiles none of them.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Starts the programs of other people's jobs. Without its trait it needs no Foundation.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    // What swift-subprocess names descriptors and paths with.
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     .systemLibrary(
@@ -70,6 +74,14 @@ let package = Package(
       name: "turbidite-demo", dependencies: ["Turbidite"], path: "Tools/Demo",
       swiftSettings: relaxed),
     .target(name: "Tidy", path: "Tools/Tidy", swiftSettings: relaxed),
+    // Runs programs that are not to be trusted, one at a time; knows nothing of stores.
+    .target(
+      name: "TurbiditePrograms",
+      dependencies: [
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Tools/Programs", swiftSettings: relaxed),
     // Children that write until they are killed, and the ledgers they are held against.
     .target(
       name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSimulation"],
@@ -97,6 +109,8 @@ let package = Package(
       swiftSettings: relaxed),
     .testTarget(
       name: "CommandTests", dependencies: ["Turbidite", "TurbiditeCLI"], swiftSettings: relaxed),
+    .testTarget(
+      name: "ProgramTests", dependencies: ["TurbiditePrograms"], swiftSettings: relaxed),
     // Replays the fuzzers' corpus; Tools/fuzz builds the same entries for libFuzzer.
     .testTarget(
       name: "FuzzerTests",

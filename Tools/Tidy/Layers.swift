@@ -26,6 +26,7 @@ enum Layers {
     "Torture": ["Turbidite", "TurbiditeSimulation", "Foundation"],
     "TortureRunner": ["TurbiditeTorture", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],
+    "Programs": ["Subprocess", "SystemPackage"],
     "Micro": ["Turbidite", "TurbiditeEngine"],
     "Tidy": ["Foundation"],
   ]
