@@ -40,6 +40,9 @@ struct PipeEnd: ~Copyable, Sendable {
     self.number = number
   }
 
+  /// Closes it now, and not when the compiler sees no more use of it.
+  consuming func close() {}
+
   /// Makes our end return rather than wait; the child's is an open file of its own.
   func setNonBlocking() { _ = fcntl(number, F_SETFL, O_NONBLOCK) }
 

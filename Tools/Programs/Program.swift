@@ -12,6 +12,9 @@ package struct Program: Sendable {
   /// processes.
   package var environment: [String: String]
   /// The working directory; nil for that of this process.
+  ///
+  /// In a sandbox that of this process is not there when it is below /tmp; the program then starts
+  /// in its user's home. One that is given here is there in any case, to be read.
   package var directory: String?
   package var limits: ProgramLimits
   /// What the program is shut in; nil for nothing.

@@ -64,10 +64,13 @@ package final class ProgramInput {
   /// - Returns: whether the program has read everything.
   func finish() -> Bool {
     let longestWait: Int32 = 4
+    // At first in steps that a program which only starts up is not held up by.
+    let shortTurnCount: Int32 = 48
     var turnCount: Int32 = 0
     _ = flush()
     while !isRefused, unreadByteCount > 0 {
-      let milliseconds = min(longestWait, turnCount / 4)
+      if turnCount < shortTurnCount { RunnerThread.pause(microseconds: 100) }
+      let milliseconds = max(0, min(longestWait, (turnCount - shortTurnCount) / 4))
       let isRead = end?.waitForReader(milliseconds: milliseconds, unless: stop) ?? false
       guard isRead else {
         isRefused = unreadByteCount > 0

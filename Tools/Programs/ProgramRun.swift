@@ -37,7 +37,12 @@ final class ProgramRun: Sendable {
     guard let input = input.takeReader(), let output = output.takeWriter(),
       let errors = errors.takeWriter()
     else { preconditionFailure("a run is started once") }
-    return launch.start(ends: [input.number, output.number, errors.number], bell: bell)
+    let started = launch.start(ends: [input.number, output.number, errors.number], bell: bell)
+    // The child has its own: with these open, no pipe would ever end.
+    input.close()
+    output.close()
+    errors.close()
+    return started
   }
 
   /// Serves the pipes until all is over.

@@ -8,7 +8,7 @@ import Glibc
 
 /// A thread of ours, on which no signal of the process is handled, and a closed pipe is an error.
 ///
-/// A SIGPIPE that a write raises is kept back by the thread's own mask and goes with the thread: the
+/// A SIGPIPE that a write raises is kept back by the mask of the thread, and goes with it: the
 /// process's answer to the signal is not touched, and children begin with an empty mask anyway.
 struct RunnerThread: ~Copyable {
   private final class Work {
@@ -46,6 +46,9 @@ struct RunnerThread: ~Copyable {
     }
     identifier = created
   }
+
+  /// Sleeps for so long at least.
+  static func pause(microseconds: UInt32) { usleep(microseconds) }
 
   /// Waits for its end.
   consuming func join() { pthread_join(identifier, nil) }

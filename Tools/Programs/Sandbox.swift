@@ -4,6 +4,8 @@
 // Source:  bwrap(1) of bubblewrap 0.8.
 // Limits:  The program reads every file this user can read, but for those below /tmp. A socket
 //          that lies in the file system as a file can be connected to: what listens there decides.
+//          It dies with the thread that started it (PR_SET_PDEATHSIG), which in swift-subprocess
+//          lives as long as the process; a thread of the pool would not do.
 //          A signal reaches bwrap alone, whose end is the program's by SIGKILL: it gets no SIGTERM.
 
 /// The walls around a program.
