@@ -28,11 +28,16 @@ struct Launch: Sendable {
       script: #"printf '%s\n' "$1" >&2 && exec /bin/sh -c "$2""#, words: [mark, program.command])
   }
 
+  /// The status of a look-up that has found nothing to run: no shell and no bwrap fails with it.
+  static let notFoundStatus: Int32 = 77
+
   /// A look whether `word` can be run where the program was.
   init(lookup word: String, for program: Program) {
     let script = """
-      found=$(command -v -- "$1") || exit 1
-      case $found in */*) test -f "$found" && test -x "$found" ;; esac
+      found=$(command -v -- "$1") || exit \(Self.notFoundStatus)
+      case $found in
+        */*) test -f "$found" && test -x "$found" || exit \(Self.notFoundStatus) ;;
+      esac
       """
     self.init(program, mark: "", limits: "", script: script, words: [word])
   }

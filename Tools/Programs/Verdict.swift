@@ -20,16 +20,16 @@ struct Verdict {
   /// How the program ended, given how its process did.
   func end(_ end: ProgramEnd, wasStarted: Bool, errorTail: String) -> ProgramEnd {
     if let reason { return reason }
+    let words = errorTail.split(separator: "\n").joined(separator: "; ")
     if !wasStarted {
       if case .launchFailed = end { return end }
-      let words = errorTail.split(separator: "\n").joined(separator: "; ")
       return .launchFailed(words.isEmpty ? "\(end) before the command was reached" : words)
     }
     if isProcessorLimit(end) { return .cpuLimit }
     switch end {
     case .exited(126), .exited(127):
       if let word = lookupWord, !canRun(word) {
-        return .launchFailed("`\(word)` cannot be run: \(errorTail)")
+        return .launchFailed("`\(word)` cannot be run: \(words)")
       }
       return end
     default: return end
@@ -71,6 +71,6 @@ struct Verdict {
     guard let bell = Bell() else { return true }
     let (process, _) = Launch(lookup: word, for: program).start(ends: nil, bell: bell)
     guard let process else { return true }
-    return process.reap() != .exited(1)
+    return process.reap() != .exited(Launch.notFoundStatus)
   }
 }
