@@ -6,8 +6,8 @@
 enum Layers {
   /// The rooms of the engine, first to last: a room names only rooms before it.
   static let rooms = [
-    "Bytes", "Log", "Memory", "Table", "Manifest", "Compaction", "Shard", "Verify", "Repair",
-    "Micro",
+    "Bytes", "Log", "Memory", "Table", "Manifest", "Compaction", "Shuffle", "Shard", "Verify",
+    "Repair", "Micro",
   ]
 
   /// Modules of the toolchain that every target may use.

@@ -41,7 +41,7 @@ public final class EventScan {
   public func next() throws(StoreError) -> Event? {
     guard remaining > 0, let scan, try scan.advance() else { return nil }
     remaining -= 1
-    let (offset, content) = try scan.event(of: stream.state)
+    let (_, offset, content) = try scan.event(of: stream.state)
     return Event(
       position: EventPosition(partition: partition, offset: offset),
       timestamp: content.timestamp, key: content.key.map { Bytes($0) },

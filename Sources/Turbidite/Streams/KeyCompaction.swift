@@ -111,7 +111,7 @@ private struct KeySweep: ~Copyable {
     var count = 0
     var isLast = true
     while try scan.advance() {
-      let (offset, content) = try scan.event(of: stream.state)
+      let (_, offset, content) = try scan.event(of: stream.state)
       // The last event says which offset is next.
       if goes(content, offset, isLast: isLast) {
         count += 1

@@ -67,6 +67,22 @@ package struct EventContent: Hashable, Sendable {
     value.count >= 8 ? value.load(0, as: Int64.self) : nil
   }
 
+  /// Finds the key and the value in what ``encode(into:)`` wrote, and copies nothing.
+  static func parts(
+    of bytes: ByteView
+  ) throws(DecodingFailure) -> (timestamp: Int64, key: ByteView?, value: ByteView) {
+    var reader = ByteReader(bytes)
+    let timestamp = try reader.integer(Int64.self)
+    let keyCount = try reader.count("key length", atMost: reader.remaining)
+    let key = keyCount == 0 ? nil : try reader.take(keyCount - 1)
+    let headerCount = try reader.count("header count", atMost: headerLimit)
+    for _ in 0..<headerCount {
+      _ = try reader.lengthPrefixed()
+      _ = try reader.lengthPrefixed()
+    }
+    return (timestamp, key, try reader.take(reader.remaining))
+  }
+
   /// Reads what ``encode(into:)`` wrote.
   init(decoding bytes: ByteView) throws(DecodingFailure) {
     var reader = ByteReader(bytes)

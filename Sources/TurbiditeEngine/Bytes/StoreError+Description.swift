@@ -32,6 +32,7 @@ extension StoreError: CustomStringConvertible {
     case .outOfSequence(let producer, let number, let expected):
       "event \(number) of producer \(producer) does not follow what it appended before: the next is"
         + " \(expected)"
+    case .userCode(let what): what
     case .cancelled: "cancelled"
     }
   }

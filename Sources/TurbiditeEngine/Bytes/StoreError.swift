@@ -72,6 +72,9 @@ public enum StoreError: Error, Sendable, Hashable {
   ///
   /// Nothing was written: go on from `expected`; what has smaller numbers was stored before.
   case outOfSequence(producer: String, number: UInt64, expected: UInt64)
+  /// Code or a program of the caller's failed: it threw, crashed, ran out of time, or went over a
+  /// limit. The text says which, at which record.
+  case userCode(String)
   /// The task that waited was cancelled; nothing was written.
   case cancelled
 }
@@ -115,7 +118,7 @@ extension StoreError {
       .afterAction
     case .io: .now
     case .notFound, .invalidArgument, .closed, .forked, .readOnly, .corrupt,
-      .unsupportedFormat, .configuration, .cancelled:
+      .unsupportedFormat, .configuration, .userCode, .cancelled:
       .never
     }
   }
@@ -155,6 +158,7 @@ extension StoreError {
     case .corrupt: "corruption"
     case .unsupportedFormat: "version"
     case .configuration: "config"
+    case .userCode: "userCode"
     case .cancelled: "cancelled"
     }
   }
@@ -166,6 +170,7 @@ extension StoreError {
     case .invalidArgument: 64
     case .noStore: 66
     case .closed, .forked, .poisoned: 69
+    case .userCode: 70
     case .outOfSpace, .resourceExhausted: 73
     // Memory ended between the log and the memtable: no disk is to blame.
     case .durabilityLost(_, _, SystemError.noMemoryCode): 73

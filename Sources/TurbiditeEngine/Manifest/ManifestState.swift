@@ -134,6 +134,14 @@ struct ManifestState: Hashable, Sendable {
         "an unsettled shard")
       unsettled = stated
     }
+    try applyKeyspaces(edit, require)
+    try applyTables(edit, require)
+  }
+
+  private mutating func applyKeyspaces(
+    _ edit: VersionEdit,
+    _ require: (Bool, @autoclosure () -> String) throws(DecodingFailure) -> Void
+  ) throws(DecodingFailure) {
     for keyspace in edit.createdKeyspaces {
       try require(
         keyspace.id < nextKeyspaceID && keyspaces[keyspace.id] == nil
@@ -158,7 +166,13 @@ struct ManifestState: Hashable, Sendable {
         trees[tree] = nil
       }
     }
-    try applyTables(edit, require)
+    for renaming in edit.renamedKeyspaces {
+      try require(
+        keyspaces[renaming.id]?.name.isEmpty == false && !renaming.name.isEmpty
+          && !keyspaces.values.contains { $0.name == renaming.name },
+        "keyspace \(renaming.id) is renamed to \(renaming.name)")
+      keyspaces[renaming.id]?.name = renaming.name
+    }
   }
 
   private mutating func applyTables(

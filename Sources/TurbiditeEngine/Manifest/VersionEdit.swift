@@ -74,6 +74,11 @@ struct VersionEdit: Hashable, Sendable {
     var description: KeyspaceDescription
   }
 
+  struct Renaming: Hashable, Sendable {
+    var id: UInt32
+    var name: String
+  }
+
   /// No file number from here on was given out when the edit was made.
   var nextFileNumber: UInt64?
   /// No sequence number above was given out to a commit that is in a table.
@@ -87,6 +92,7 @@ struct VersionEdit: Hashable, Sendable {
   var slots: SlotLayout?
   var createdKeyspaces: [Keyspace] = []
   var droppedKeyspaces: [UInt32] = []
+  var renamedKeyspaces: [Renaming] = []
   var removedTables: [TableRemoval] = []
   var addedTables: [TableChange] = []
   /// Entries of a tree up to this sequence number are in its tables.
@@ -113,6 +119,7 @@ private enum FieldTag {
   static let flushedSequence: UInt8 = 11
   static let recordedChanges: UInt8 = 12
   static let unsettledShards: UInt8 = 13
+  static let renamedKeyspace: UInt8 = 14
   static let firstIgnorable: UInt8 = 128
 }
 
@@ -150,6 +157,12 @@ extension VersionEdit {
     }
     for id in droppedKeyspaces {
       field(FieldTag.droppedKeyspace) { $0.append(varint: UInt64(id)) }
+    }
+    for renaming in renamedKeyspaces {
+      field(FieldTag.renamedKeyspace) {
+        $0.append(varint: UInt64(renaming.id))
+        $0.append(lengthPrefixed: Array(renaming.name.utf8))
+      }
     }
     for removal in removedTables {
       field(FieldTag.removedTable) {
@@ -202,6 +215,9 @@ extension VersionEdit {
         changes[id] = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
       case FieldTag.droppedKeyspace:
         droppedKeyspaces.append(UInt32(try field.count("keyspace", atMost: Int(UInt32.max))))
+      case FieldTag.renamedKeyspace:
+        let id = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
+        renamedKeyspaces.append(.init(id: id, name: try field.keyspaceName()))
       case FieldTag.removedTable:
         removedTables.append(
           .init(
@@ -246,6 +262,15 @@ extension ByteReader {
       shard: UInt32(try count("shard", atMost: Limits.shardCount - 1)))
   }
 
+  fileprivate mutating func keyspaceName() throws(DecodingFailure) -> String {
+    let start = offset
+    let bytes = try lengthPrefixed()
+    guard bytes.count <= Limits.keyspaceNameByteCount,
+      let text = String(validating: bytes.bytes(), as: UTF8.self)
+    else { throw .invalid("a keyspace's name", at: start) }
+    return text
+  }
+
   fileprivate mutating func level() throws(DecodingFailure) -> Int {
     try count("level", atMost: Limits.levelCount - 1)
   }
@@ -260,12 +285,7 @@ extension VersionEdit.Keyspace {
 
   fileprivate init(decoding field: inout ByteReader) throws(DecodingFailure) {
     id = UInt32(try field.count("keyspace", atMost: Int(UInt32.max)))
-    let start = field.offset
-    let bytes = try field.lengthPrefixed()
-    guard bytes.count <= Limits.keyspaceNameByteCount,
-      let text = String(validating: bytes.bytes(), as: UTF8.self)
-    else { throw .invalid("a keyspace's name", at: start) }
-    description = KeyspaceDescription(name: text)
+    description = KeyspaceDescription(name: try field.keyspaceName())
     if field.isAtEnd { return }
     description.kind = try KeyspaceKind.decode(&field)
   }

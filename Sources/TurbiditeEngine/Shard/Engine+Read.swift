@@ -182,17 +182,33 @@ package final class EngineScan {
   /// The current entry as an event of a stream.
   package func event(
     of stream: KeyspaceState
-  ) throws(StoreError) -> (offset: UInt64, content: EventContent) {
+  ) throws(StoreError) -> (partition: UInt32, offset: UInt64, content: EventContent) {
     precondition(cursor.isValid)
     let finding: String
     do throws(DecodingFailure) {
-      if let (_, offset) = StreamKey.read(cursor.key) {
-        return (offset, try EventContent(decoding: cursor.value))
+      if let (partition, offset) = StreamKey.read(cursor.key) {
+        return (partition, offset, try EventContent(decoding: cursor.value))
       }
       finding = "a key of \(cursor.key.count) bytes is none of a stream's"
     } catch { finding = error.finding }
     throw .corrupt(
       Damage(file: "stream \(stream.name)", offset: 0, finding: finding))
+  }
+
+  /// Calls `body` with the key, which may be nil, and the value of the current entry as an event.
+  package func withEvent<Result>(
+    of stream: KeyspaceState,
+    _ body: (_ key: RawSpan, _ value: RawSpan, _ hasKey: Bool) -> Result
+  ) throws(StoreError) -> Result {
+    precondition(cursor.isValid)
+    do throws(DecodingFailure) {
+      let (_, key, value) = try EventContent.parts(of: cursor.value)
+      let keyView = key ?? .empty
+      return body(keyView.span, value.span, key != nil)
+    } catch {
+      throw .corrupt(
+        Damage(file: "stream \(stream.name)", offset: 0, finding: error.finding))
+    }
   }
 
   private func move() throws(StoreError) {

@@ -115,22 +115,73 @@ extension Engine {
           edit.droppedKeyspaces = planted(.forgetKeyspaceDrop) ? [] : [keyspace.id]
           return edit
         },
+        publish: { edit in forget(keyspace, since: edit) })
+      trimLog()
+    }
+  }
+
+  /// Lets go of a keyspace that a manifest record has dropped.
+  ///
+  /// By the leader, in the gate of the manifest.
+  private func forget(_ keyspace: KeyspaceState, since edit: UInt64) {
+    keyspaces.withLock { $0[keyspace.id] = nil }
+    keyspace.markDropped()
+    inserter.change { $0 = EntryInserter() }
+    streamOffsets.change { $0.forget(keyspace.id) }
+    producerNumbers.change { $0.forget(keyspace.id) }
+    for tree in keyspace.trees {
+      tree.leadersActive = nil
+      dirtyTrees.withLock { $0[tree.id] = nil }
+      pressure.setLevel0Count(0, of: tree.id)
+      let old = tree.update { _ in
+        TreeVersion(active: nil, frozen: [], levels: TreeVersion.emptyLevels)
+      }
+      for table in old.levels.joined() { table.markObsolete(since: edit) }
+    }
+    forgetTroubles(of: keyspace.trees)
+  }
+
+  /// Gives a keyspace or a stream another name, durably, in one manifest record.
+  ///
+  /// What the name was may go in the same record: others see the one or the other. Handles of the
+  /// keyspace under its old name are of no use afterwards.
+  ///
+  /// - Parameter replaces: whether there may be a keyspace of that name, which is then dropped.
+  package func rename(
+    _ keyspace: KeyspaceState, to name: String, replaces: Bool
+  ) throws(StoreError) {
+    try requireWritable()
+    precondition(!keyspace.name.isEmpty, "the default keyspace has no name")
+    precondition(keyspace.changes == nil, "what is being made records no changes")
+    guard !name.isEmpty, name.utf8.count <= Limits.keyspaceNameByteCount else {
+      throw .invalidArgument(
+        "a keyspace's name has 1 to \(Limits.keyspaceNameByteCount) bytes of UTF-8")
+    }
+    try exclusively { () throws(StoreError) in
+      if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+      let old = self.keyspace(named: name)
+      if let old {
+        guard replaces else { throw .invalidArgument("\(name) is there already") }
+        guard self.keyspace(recordedIn: old) == nil else {
+          throw .invalidArgument("\(name) records the changes of a keyspace")
+        }
+      }
+      try syncLog()
+      try install(
+        { _ throws(StoreError) in
+          var edit = VersionEdit()
+          edit.droppedKeyspaces = old.map { [$0.id] } ?? []
+          edit.renamedKeyspaces = [.init(id: keyspace.id, name: name)]
+          return edit
+        },
         publish: { edit in
-          keyspaces.withLock { $0[keyspace.id] = nil }
-          keyspace.markDropped()
+          if let old { forget(old, since: edit) }
+          let renamed = KeyspaceState(
+            id: keyspace.id, KeyspaceDescription(name: name, kind: keyspace.kind),
+            trees: keyspace.trees, clock: environment.clock)
+          keyspaces.withLock { $0[renamed.id] = renamed }
+          keyspace.markRenamed()
           inserter.change { $0 = EntryInserter() }
-          streamOffsets.change { $0.forget(keyspace.id) }
-          producerNumbers.change { $0.forget(keyspace.id) }
-          for tree in keyspace.trees {
-            tree.leadersActive = nil
-            dirtyTrees.withLock { $0[tree.id] = nil }
-            pressure.setLevel0Count(0, of: tree.id)
-            let old = tree.update { _ in
-              TreeVersion(active: nil, frozen: [], levels: TreeVersion.emptyLevels)
-            }
-            for table in old.levels.joined() { table.markObsolete(since: edit) }
-          }
-          forgetTroubles(of: keyspace.trees)
         })
       trimLog()
     }

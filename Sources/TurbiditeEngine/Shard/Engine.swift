@@ -3,7 +3,7 @@
 // Room:    Engine/Shard. The facade that the module above calls, once an operation.
 
 import Synchronization
-import TurbiditeSystem
+package import TurbiditeSystem
 
 /// An open store.
 ///
@@ -17,6 +17,7 @@ package final class Engine: Sendable {
   let environment: EngineEnvironment
   let options: EngineOptions
   package let store: StoreID
+  package var clock: any TimeSource { environment.clock }
   package let isReadOnly: Bool
   /// Where keys are.
   let routing: Published<Routing>

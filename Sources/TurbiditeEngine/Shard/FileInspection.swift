@@ -238,6 +238,7 @@ package struct FileInspection: Sendable {
     if let floor = edit.logFloor { says.append("log floor \(floor)") }
     says += edit.createdKeyspaces.map { "creates keyspace \($0.id) \(text(of: $0.description))" }
     says += edit.droppedKeyspaces.map { "drops keyspace \($0)" }
+    says += edit.renamedKeyspaces.map { "renames keyspace \($0.id) to \($0.name)" }
     says += edit.flushedSequences.sorted { $0.key < $1.key }.map { tree, sequence in
       "\(tree.keyspace)/\(tree.shard) flushed through \(sequence)"
     }

@@ -270,8 +270,13 @@ package final class KeyspaceState: Sendable {
   }
 
   func markDropped() {
-    dropped.store(true, ordering: .releasing)
+    markRenamed()
     for tree in trees { tree.isDropped.store(true, ordering: .releasing) }
+  }
+
+  /// The trees go on under another name; this handle of them does not.
+  func markRenamed() {
+    dropped.store(true, ordering: .releasing)
     streamWatch?.wakeAll()
   }
 }

@@ -17,17 +17,21 @@ struct ReadAhead {
   private var run = 0
   /// How many blocks after a jump are kept in the cache.
   private let keptCount: Int
+  private let largestWindow: Int
 
   /// The window doubles from the first to the largest: a short scan reads little that it does not
   /// need, and a long one pays a system call for some sixty blocks.
   private static let firstWindow = 1 << 13
-  private static let largestWindow = 1 << 18
+  static let largestWindow = 1 << 18
   /// No block is next to it.
   private static let nowhere = -2
 
   /// - Parameter access: ``BlockAccess/scan`` or ``BlockAccess/sweep``. A scan over some hundred
   ///   entries of 1 KB each is still a short one.
-  init(access: BlockAccess) { keptCount = access == .scan ? 32 : 0 }
+  init(access: BlockAccess, largestWindow: Int = ReadAhead.largestWindow) {
+    keptCount = access == .scan ? 32 : 0
+    self.largestWindow = largestWindow
+  }
 
   /// Forgets what was read: the next block is one of another table.
   mutating func leaveTable() {
@@ -63,8 +67,8 @@ struct ReadAhead {
       return try makeBlock(bytes, from: start, number, reader, isKept: isKept)
     }
     switch step {
-    case 1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
-    case -1: window = min(max(window * 2, ReadAhead.firstWindow), ReadAhead.largestWindow)
+    case 1: window = min(max(window * 2, ReadAhead.firstWindow), largestWindow)
+    case -1: window = min(max(window * 2, ReadAhead.firstWindow), largestWindow)
     default: window = 0
     }
     var first = number

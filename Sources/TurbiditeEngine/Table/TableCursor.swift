@@ -18,11 +18,15 @@ class TableCursor: EntryCursor {
   private final var number = 0
   private final var entry = 0
 
-  init(_ reader: TableReader?, access: BlockAccess) {
+  /// - Parameter largestWindow: how many bytes are read ahead at most, where many cursors share
+  ///   little memory.
+  init(
+    _ reader: TableReader?, access: BlockAccess, largestWindow: Int = ReadAhead.largestWindow
+  ) {
     precondition(access != .cachedOnly, "a cursor may have to read")
     self.reader = reader
     self.access = access
-    if access != .point { readAhead = ReadAhead(access: access) }
+    if access != .point { readAhead = ReadAhead(access: access, largestWindow: largestWindow) }
   }
 
   /// The table behind the current one, which the cursor is to go on in; nil at the end.

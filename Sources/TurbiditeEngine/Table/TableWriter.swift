@@ -130,8 +130,9 @@ final class TableWriter {
   /// When this returns, the file's bytes are durable; its name is when its directory is synced.
   ///
   /// - Parameter isLast: the compaction writes no table after this one.
+  /// - Parameter syncs: false where nobody reads the table after a crash.
   /// - Precondition: at least one entry or range tombstone was added.
-  func finish(isLast: Bool = true) throws(StoreError) -> TableSummary {
+  func finish(isLast: Bool = true, syncs: Bool = true) throws(StoreError) -> TableSummary {
     precondition(!isFinished)
     precondition(properties.entryCount > 0 || !tombstones.isEmpty, "a table holds something")
     isFinished = true
@@ -159,7 +160,7 @@ final class TableWriter {
     let (bytes, checksum) = footer.encoded(output.seed)
     try output.append(bytes)
     try output.flush()
-    do throws(SystemError) { if !planted(.skipTableSync) { try file.sync() } } catch {
+    do throws(SystemError) { if syncs, !planted(.skipTableSync) { try file.sync() } } catch {
       throw StoreError(sync: error)
     }
     return TableSummary(properties, byteCount: output.offset, footerChecksum: checksum)

@@ -1,0 +1,55 @@
+// JobRecord — one entry or event as a job sees it.
+//
+// Room:    Turbidite/Jobs.
+
+internal import TurbiditeEngine
+
+/// An entry of a keyspace, or an event of a stream, without a copy.
+///
+/// It is the job's code's while that is called.
+public struct JobRecord: ~Escapable {
+  /// The entry's key, or the event's; empty for an event without one.
+  public let key: RawSpan
+  /// The value.
+  public let value: RawSpan
+  private let scan: EngineScan
+  private let state: KeyspaceState
+
+  @_lifetime(copy key, copy value)
+  init(key: RawSpan, value: RawSpan, scan: EngineScan, state: KeyspaceState) {
+    self.key = key
+    self.value = value
+    self.scan = scan
+    self.state = state
+  }
+
+  /// The record as an event, with its place, timestamp and headers; nil for an entry of a keyspace.
+  ///
+  /// Copies it.
+  ///
+  /// - Throws: `corrupt` when what lies there is no event.
+  public func event() throws(StoreError) -> Event? {
+    guard state.partitionCount != nil else { return nil }
+    let (partition, offset, content) = try scan.event(of: state)
+    return Event(
+      position: EventPosition(partition: Int(partition), offset: offset),
+      timestamp: content.timestamp, key: content.key.map { Bytes($0) },
+      value: Bytes(content.value),
+      headers: content.headers.map { EventHeader(Bytes($0.name), Bytes($0.value)) })
+  }
+}
+
+extension RawSpan {
+  /// Calls `body` with each run of bytes between one `separator` and the next, in order; with the
+  /// whole where there is none.
+  public func forEachField(separatedBy separator: UInt8, _ body: (RawSpan) -> Void) {
+    FieldScan.fields(of: self, separatedBy: separator, body)
+  }
+
+  /// Calls `body` with each run of bytes that are no white space of ASCII, in order.
+  public func forEachWord(_ body: (RawSpan) -> Void) { FieldScan.words(of: self, body) }
+
+  /// The integer that the bytes spell in decimal, with or without a sign; nil when they spell none,
+  /// or one beyond 64 bits.
+  public var decimal: Int? { FieldScan.decimal(self) }
+}

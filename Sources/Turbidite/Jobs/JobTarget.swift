@@ -1,0 +1,257 @@
+// JobTarget — where a job's results go, whole or not at all.
+//
+// Room:    Turbidite/Jobs.
+
+internal import TurbiditeEngine
+internal import TurbiditeSystem
+
+/// A result that can be written.
+public protocol JobText {
+  /// What stands for it in a value or a line.
+  var jobText: Bytes { get }
+}
+
+extension Int: JobText {
+  /// The number in decimal.
+  public var jobText: Bytes { Bytes(String(self)) }
+}
+
+extension Double: JobText {
+  /// The shortest decimal that reads back as the same number.
+  public var jobText: Bytes { Bytes(String(self)) }
+}
+
+extension String: JobText {
+  /// Its UTF-8.
+  public var jobText: Bytes { Bytes(self) }
+}
+
+extension Bytes: JobText {
+  /// Itself.
+  public var jobText: Bytes { self }
+}
+
+/// Where the results of a job go.
+///
+/// They appear there all at once, when the job has ended well, or not at all. A job that fails or
+/// is cancelled takes back what it had written; one that is killed may leave a keyspace, a stream
+/// or a file whose name begins with `unfinished/` or `.unfinished-`, which the next job with the
+/// same target removes.
+public struct JobTarget: Sendable {
+  enum Kind: Sendable {
+    case keyspace(String, replaces: Bool)
+    case stream(String, partitionCount: Int, replaces: Bool)
+    case file(String)
+  }
+
+  let kind: Kind
+
+  /// A new keyspace: keys as they were emitted, which must not be empty, and results as text.
+  ///
+  /// - Parameter replaces: whether an existing keyspace of that name goes, in the same manifest
+  ///   record in which the new one comes.
+  public static func keyspace(_ name: String, replacing replaces: Bool = false) -> JobTarget {
+    JobTarget(kind: .keyspace(name, replaces: replaces))
+  }
+
+  /// A new stream: an event for each key, in the order of the keys.
+  public static func stream(
+    _ name: String, partitionCount: Int = 1, replacing replaces: Bool = false
+  ) -> JobTarget {
+    JobTarget(kind: .stream(name, partitionCount: partitionCount, replaces: replaces))
+  }
+
+  /// A file of lines, `key TAB value`, in the order of the keys, with C's escapes for a tab, a
+  /// newline, a return and a backslash; one that is there is replaced.
+  public static func file(_ path: String) -> JobTarget { JobTarget(kind: .file(path)) }
+
+  /// What an unfinished keyspace or stream is called.
+  static func unfinishedName(of name: String) -> String { "unfinished/\(name)" }
+
+  /// Whether results must come in the order of their keys, and so from one thread.
+  var isOrdered: Bool { if case .keyspace = kind { false } else { true } }
+
+  func open(in store: Store) throws(StoreError) -> any JobOutput {
+    switch kind {
+    case .keyspace(let name, let replaces):
+      return try KeyspaceOutput(store, name, partitionCount: nil, replaces: replaces)
+    case .stream(let name, let count, let replaces):
+      return try KeyspaceOutput(store, name, partitionCount: count, replaces: replaces)
+    case .file(let path): return try FileOutput(path)
+    }
+  }
+}
+
+/// Takes results until it is published or discarded.
+///
+/// Any thread may make a writer; each is one thread's.
+protocol JobOutput: Sendable {
+  func makeWriter() -> any JobOutputWriter
+  /// Makes the whole visible and durable.
+  func publish() throws(StoreError)
+  /// Removes what was written.
+  func discard() throws(StoreError)
+}
+
+protocol JobOutputWriter: AnyObject {
+  func add(_ key: RawSpan, _ value: Bytes) throws(StoreError)
+  func finish() throws(StoreError)
+}
+
+/// A keyspace or a stream that gets its name in the end.
+private struct KeyspaceOutput: JobOutput {
+  let store: Store
+  let name: String
+  let state: KeyspaceState
+  let replaces: Bool
+
+  init(
+    _ store: Store, _ name: String, partitionCount: Int?, replaces: Bool
+  ) throws(StoreError) {
+    self.store = store
+    self.name = name
+    self.replaces = replaces
+    let engine = store.engine
+    guard !name.isEmpty else { throw .invalidArgument("a job's target has a name") }
+    if !replaces, engine.keyspace(named: name) != nil {
+      throw .invalidArgument("\(name) is there already: a job's results go to a new keyspace")
+    }
+    let unfinished = JobTarget.unfinishedName(of: name)
+    if engine.keyspace(named: unfinished) != nil { try engine.dropKeyspace(unfinished) }
+    state =
+      if let partitionCount {
+        try engine.createStream(unfinished, partitionCount: partitionCount)
+      } else {
+        try engine.createKeyspace(unfinished, nil, changes: nil)
+      }
+  }
+
+  func makeWriter() -> any JobOutputWriter { KeyspaceWriter(store, state) }
+
+  func publish() throws(StoreError) {
+    try store.engine.rename(state, to: name, replaces: replaces)
+  }
+
+  func discard() throws(StoreError) {
+    if !state.isDropped { try store.engine.dropKeyspace(state.name) }
+  }
+}
+
+/// Writes results in batches.
+private final class KeyspaceWriter: JobOutputWriter {
+  private let store: Store
+  private let state: KeyspaceState
+  private var batch = Store.Batch()
+  private var byteCount = 0
+
+  /// Bytes of a batch.
+  private static let batchByteCount = 256 << 10
+
+  init(_ store: Store, _ state: KeyspaceState) {
+    self.store = store
+    self.state = state
+  }
+
+  func add(_ key: RawSpan, _ value: Bytes) throws(StoreError) {
+    byteCount += key.byteCount + value.count + 16
+    if state.partitionCount == nil {
+      guard key.byteCount > 0 else {
+        throw .userCode("the map has emitted an empty key, which no keyspace can hold")
+      }
+      value.withSpan { batch.put(key: key, value: $0, in: Keyspace(state: state)) }
+    } else {
+      batch.append(NewEvent(value, key: Bytes(copying: key)), to: EventStream(state: state))
+    }
+    if byteCount >= KeyspaceWriter.batchByteCount { try finish() }
+  }
+
+  func finish() throws(StoreError) {
+    guard byteCount > 0 else { return }
+    byteCount = 0
+    try store.blocking.commit(&batch)
+  }
+}
+
+/// A file that gets its name in the end.
+private final class FileOutput: JobOutput {
+  private let directory: PosixFileSystem
+  private let name: String
+  private let temporary: String
+  private let file: any File
+
+  init(_ path: String) throws(StoreError) {
+    let (parent, name) = split(path)
+    guard !name.isEmpty, name != ".", name != ".." else {
+      throw .invalidArgument("\(path) names no file")
+    }
+    self.name = name
+    directory = try rootDirectory(parent)
+    temporary = ".unfinished-\(name)"
+    do throws(SystemError) {
+      if try directory.list("").contains(temporary) { try directory.remove(temporary) }
+      file = try directory.open(temporary, .create)
+    } catch {
+      throw named(error, path)
+    }
+  }
+
+  func makeWriter() -> any JobOutputWriter { FileWriter(file) }
+
+  func publish() throws(StoreError) {
+    do throws(SystemError) {
+      try file.sync()
+      try directory.rename(temporary, to: name)
+      try directory.syncDirectory("")
+    } catch {
+      throw named(error, name)
+    }
+  }
+
+  func discard() throws(StoreError) {
+    do throws(SystemError) {
+      if try directory.list("").contains(temporary) { try directory.remove(temporary) }
+    } catch {
+      throw named(error, name)
+    }
+  }
+}
+
+private final class FileWriter: JobOutputWriter {
+  private let file: any File
+  private var offset: UInt64 = 0
+  private var bytes: [UInt8] = []
+
+  init(_ file: any File) { self.file = file }
+
+  func add(_ key: RawSpan, _ value: Bytes) throws(StoreError) {
+    append(Bytes(copying: key).array)
+    bytes.append(0x09)
+    append(value.array)
+    bytes.append(0x0a)
+    if bytes.count >= 256 << 10 { try finish() }
+  }
+
+  private func append(_ content: [UInt8]) {
+    for byte in content {
+      switch byte {
+      case 0x09: bytes += [0x5c, 0x74]
+      case 0x0a: bytes += [0x5c, 0x6e]
+      case 0x0d: bytes += [0x5c, 0x72]
+      case 0x5c: bytes += [0x5c, 0x5c]
+      default: bytes.append(byte)
+      }
+    }
+  }
+
+  func finish() throws(StoreError) {
+    guard !bytes.isEmpty else { return }
+    let content = Bytes(bytes)
+    do throws(SystemError) {
+      try content.withSpan { span throws(SystemError) in try file.write(span, at: offset) }
+    } catch {
+      throw StoreError(error)
+    }
+    offset += UInt64(bytes.count)
+    bytes.removeAll(keepingCapacity: true)
+  }
+}

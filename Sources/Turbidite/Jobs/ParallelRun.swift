@@ -1,0 +1,104 @@
+// ParallelRun — numbered parts of a work, done by several threads.
+//
+// Room:    Turbidite/Jobs.
+// Source:  Each worker begins with a range of its own and takes half of the largest that is left
+//          when it has none: work stealing (Blumofe and Leiserson, JACM 46(5), 1999) by ranges, so
+//          that what one worker does is nearly always the next part of its input.
+
+internal import Synchronization
+internal import TurbiditeEngine
+internal import TurbiditeSystem
+
+/// Ends work from outside.
+final class CancelFlag: Sendable {
+  private let flag = Atomic<Bool>(false)
+
+  var isSet: Bool { flag.load(ordering: .relaxed) }
+
+  func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// Who does which part.
+///
+/// Invariant: the ranges are disjoint, and every part that is in none was given out.
+private struct PartRanges {
+  private var ranges: [Range<Int>]
+
+  init(partCount: Int, workerCount: Int) {
+    ranges = (0..<workerCount).map {
+      partCount * $0 / workerCount..<partCount * ($0 + 1) / workerCount
+    }
+  }
+
+  mutating func next(of worker: Int) -> Int? {
+    if ranges[worker].isEmpty {
+      guard let richest = ranges.indices.max(by: { ranges[$0].count < ranges[$1].count }),
+        !ranges[richest].isEmpty
+      else { return nil }
+      let middle = ranges[richest].lowerBound + ranges[richest].count / 2
+      ranges[worker] = middle..<ranges[richest].upperBound
+      ranges[richest] = ranges[richest].lowerBound..<middle
+    }
+    return ranges[worker].removeFirst()
+  }
+}
+
+extension Range<Int> {
+  fileprivate mutating func removeFirst() -> Int {
+    defer { self = lowerBound + 1..<upperBound }
+    return lowerBound
+  }
+}
+
+/// Parts of a work, numbered from 0.
+struct ParallelRun: Sendable {
+  let partCount: Int
+  let workerCount: Int
+  let cancel: CancelFlag
+
+  init(partCount: Int, workerCount: Int, cancel: CancelFlag) {
+    self.partCount = partCount
+    self.workerCount = max(1, min(workerCount, partCount))
+    self.cancel = cancel
+  }
+
+  private struct State {
+    var ranges: PartRanges
+    var failure: StoreError?
+  }
+
+  /// Calls `body` on each worker's thread, the caller's being the first; it asks for parts until
+  /// there are none.
+  ///
+  /// Blocks until all have ended.
+  ///
+  /// - Throws: the first error that a worker threw, or `cancelled`.
+  func run(
+    _ body: @escaping @Sendable (_ worker: Int, _ next: () -> Int?) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    let state = Guarded(
+      State(ranges: PartRanges(partCount: partCount, workerCount: workerCount)))
+    let cancel = cancel
+    let work: @Sendable (Int) -> Void = { worker in
+      do throws(StoreError) {
+        try body(worker) {
+          if cancel.isSet { return nil }
+          return state.withLock { $0.failure == nil ? $0.ranges.next(of: worker) : nil }
+        }
+      } catch {
+        state.withLock { if $0.failure == nil { $0.failure = error } }
+      }
+    }
+    if workerCount > 1 {
+      let threads = IOThreads(count: workerCount - 1)
+      for worker in 1..<workerCount { threads.submit { work(worker) } }
+      work(0)
+      // Runs what was submitted, and waits for it.
+      threads.stop()
+    } else {
+      work(0)
+    }
+    if let failure = state.withLock({ $0.failure }) { throw failure }
+    if cancel.isSet { throw .cancelled }
+  }
+}

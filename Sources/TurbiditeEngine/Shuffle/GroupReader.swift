@@ -1,0 +1,116 @@
+// GroupReader — one partition's groups, merged from all runs, in the order of their keys.
+//
+// Room:    Engine/Shuffle.
+
+/// Walks the groups of a partition.
+///
+/// One thread at a time uses it.
+package final class GroupReader {
+  private let cursor: EntryCursor?
+  private let partition: [UInt8]
+  private let holdsValues: Bool
+  private let state: MergedState
+  private var keyBuffer = KeyBuffer()
+  private var hasBegun = false
+  /// The groups that were come by, the current one included.
+  package private(set) var groupCount = 0
+  /// What is left of the piece of a group's values that is being read.
+  private var piece = ByteReader(.empty)
+  private var repeated: (value: ByteView, times: UInt32) = (.empty, 0)
+  private var isPieceUsed = true
+
+  init(
+    _ fold: GroupFold, partition: Int, sources: [EntryCursor], pool: ChunkPool
+  ) throws(StoreError) {
+    if case .values = fold { holdsValues = true } else { holdsValues = false }
+    cursor = sources.count > 1 ? try MergingCursor(sources) : sources.first
+    self.partition = [UInt8(partition >> 8), UInt8(partition & 0xff)]
+    state = try MergedState(fold, pool: pool)
+  }
+
+  /// Moves to the next group.
+  ///
+  /// - Returns: false behind the last.
+  package func next() throws(StoreError) -> Bool {
+    guard let cursor else { return false }
+    if !hasBegun {
+      hasBegun = true
+      try partition.withView { start throws(StoreError) in
+        try cursor.seek(start, Tag(rawValue: .max))
+      }
+    } else if holdsValues {
+      // What nobody has asked for.
+      while cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) { try cursor.next() }
+    }
+    guard cursor.isValid, partition.withView({ cursor.key.hasPrefix($0) }) else { return false }
+    try keyBuffer.set(cursor.key)
+    groupCount += 1
+    if holdsValues {
+      repeated = (.empty, 0)
+      piece = ByteReader(cursor.value)
+      isPieceUsed = false
+      return true
+    }
+    state.clear()
+    while cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) {
+      try state.merge(cursor.value)
+      try cursor.next()
+    }
+    return true
+  }
+
+  /// The group's key and state; for ``GroupFold/values`` the state is empty.
+  package func withGroup<Result>(
+    _ body: (_ key: RawSpan, _ state: RawSpan) throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    let prefix = GroupTable.partitionByteCount
+    let key = keyBuffer.view.slice(prefix, keyBuffer.view.count - prefix)
+    let view = holdsValues ? ByteView.empty : state.view
+    return try body(key.span, view.span)
+  }
+
+  /// Moves to the next value of the group.
+  ///
+  /// - Returns: false behind the last.
+  package func nextValue() throws(StoreError) -> Bool {
+    guard holdsValues, let cursor else { return false }
+    if repeated.times > 1 {
+      repeated.times -= 1
+      return true
+    }
+    while piece.isAtEnd {
+      guard !isPieceUsed || cursor.isValid else { return false }
+      // The views of a piece die when the cursor moves.
+      repeated = (.empty, 0)
+      piece = ByteReader(.empty)
+      if !isPieceUsed {
+        isPieceUsed = true
+        try cursor.next()
+      }
+      guard cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) else { return false }
+      piece = ByteReader(cursor.value)
+      isPieceUsed = false
+    }
+    do throws(DecodingFailure) {
+      let times = try piece.integer(UInt32.self)
+      let value = try piece.lengthPrefixed()
+      guard times > 0 else { throw .invalid("a value that comes 0 times", at: piece.offset) }
+      repeated = (value, times)
+    } catch {
+      throw .corrupt(Damage(file: "run of a job", offset: 0, finding: error.finding))
+    }
+    return true
+  }
+
+  /// How often the current value comes in a row, this time included.
+  package var repeatCount: Int { Int(repeated.times) }
+
+  /// Has all repetitions of the current value but this one passed over.
+  package func skipRepetitions() { repeated.times = min(repeated.times, 1) }
+
+  /// The current value.
+  package func withValue<Result>(_ body: (RawSpan) -> Result) -> Result {
+    let view = repeated.value
+    return body(view.span)
+  }
+}
