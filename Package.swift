@@ -66,7 +66,7 @@ let package = Package(
     .executableTarget(
       name: "TurbiditeCLI",
       dependencies: [
-        "Turbidite", "TurbiditeTorture",
+        "Turbidite", "TurbiditeTorture", "TurbiditeProgramJobs", "TurbiditePrograms",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tools/TurbiditeCLI", swiftSettings: relaxed),
@@ -82,6 +82,11 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tools/Programs", swiftSettings: relaxed),
+    // Jobs of programs: what is done, in which directory, and what becomes of it.
+    .target(
+      name: "TurbiditeProgramJobs",
+      dependencies: ["Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditePrograms"],
+      path: "Tools/ProgramJobs", swiftSettings: relaxed),
     // Children that write until they are killed, and the ledgers they are held against.
     .target(
       name: "TurbiditeTorture", dependencies: ["Turbidite", "TurbiditeSimulation"],

@@ -109,7 +109,9 @@ struct JobTargetTests {
     }
     #expect(try store.blocking.keyspaces() == [])
     // What a killed job leaves.
-    let unfinished = try store.blocking.createKeyspace(JobTarget.unfinishedName(of: "counts"))
+    let name = JobTarget.unfinishedName(of: "counts")
+    #expect(throws: StoreError.self) { try store.blocking.createKeyspace(name) }
+    let unfinished = Keyspace(state: try store.engine.createKeyspace(name, nil, changes: nil))
     try store.blocking.put("w1", "nonsense", in: unfinished)
     try store.blocking.put("zzz", "nonsense", in: unfinished)
     try store.blocking.close()
@@ -198,18 +200,19 @@ struct JobTargetTests {
     let store = try open(scratch)
     try text.load(into: store)
     let begun = Atomic<Bool>(false)
+    let isCancelled = Atomic<Bool>(false)
     let job = Task {
       try await store.mapReduce(
         over: .scan(), into: .keyspace("counts"), options: JobOptions(splitByteCount: 1_000),
         map: { _, emit in
           begun.store(true, ordering: .relaxed)
-          while !Task.isCancelled, !begun.load(ordering: .relaxed) {}
-          usleep(1_000)
+          while !isCancelled.load(ordering: .relaxed) { usleep(1_000) }
           emit("a", 1)
         }, reduce: .sum)
     }
     while !begun.load(ordering: .relaxed) { await Task.yield() }
     job.cancel()
+    isCancelled.store(true, ordering: .relaxed)
     await #expect(throws: StoreError.cancelled) { _ = try await job.value }
     #expect(try store.blocking.keyspaces() == [])
   }

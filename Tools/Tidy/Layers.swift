@@ -22,11 +22,15 @@ enum Layers {
     "TurbiditeEngine": ["TurbiditeSystem", "CTurbiditeShims", "CLZ4", "CXXHash"],
     "Turbidite": ["TurbiditeEngine", "TurbiditeSystem"],
     "TurbiditeSimulation": ["Turbidite", "TurbiditeEngine", "TurbiditeSystem"],
-    "TurbiditeCLI": ["Turbidite", "TurbiditeTorture", "ArgumentParser"],
+    "TurbiditeCLI": [
+      "Turbidite", "TurbiditeTorture", "TurbiditePrograms", "TurbiditeProgramJobs",
+      "ArgumentParser",
+    ],
     "Torture": ["Turbidite", "TurbiditeSimulation", "Foundation"],
     "TortureRunner": ["TurbiditeTorture", "Foundation"],
     "Demo": ["Turbidite", "Foundation", "Glibc"],
     "Programs": ["Subprocess", "SystemPackage"],
+    "ProgramJobs": ["Turbidite", "TurbiditeEngine", "TurbiditeSystem", "TurbiditePrograms"],
     "Micro": ["Turbidite", "TurbiditeEngine"],
     "Tidy": ["Foundation"],
   ]

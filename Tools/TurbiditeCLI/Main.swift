@@ -37,6 +37,7 @@ struct TurbiditeCommand: ParsableCommand {
           StreamsCommand.self, AppendCommand.self, TailCommand.self, CursorsCommand.self,
           RetainCommand.self,
         ]),
+      CommandGroup(name: "Jobs", subcommands: [MapReduceCommand.self, JobsCommand.self]),
       CommandGroup(name: "Checking", subcommands: [VerifyCommand.self, RepairCommand.self]),
       CommandGroup(name: "Upkeep", subcommands: [CompactCommand.self, CheckpointCommand.self]),
       CommandGroup(

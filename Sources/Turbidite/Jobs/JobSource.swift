@@ -54,20 +54,36 @@ public struct JobSource: Sendable {
       pin: SnapshotPin(store: store), state: store.state(of: keyspace), from: from, to: to,
       options: options)
   }
+
+  /// The parts between keys that were chosen before.
+  package func input(of store: Store, cutAt keys: [[UInt8]]) throws(StoreError) -> JobInput {
+    if let refusal { throw refusal }
+    return JobInput(
+      pin: SnapshotPin(store: store), state: store.state(of: keyspace),
+      bounds: [from] + keys + [to])
+  }
+
+  /// Keys that cut the source into parts of about as many bytes.
+  package func cuts(in store: Store, partByteCount: Int) throws(StoreError) -> [[UInt8]] {
+    if let refusal { throw refusal }
+    return try store.engine.splitKeys(
+      of: store.state(of: keyspace), from: from, to: to, partByteCount: partByteCount,
+      limit: JobInput.limit)
+  }
 }
 
 /// A source at a pinned moment, in parts that follow each other.
 ///
 /// The parts are cut by keys over all shards together, not by shards: so the order of the input is
 /// that of its keys, however many shards there are.
-struct JobInput: Sendable {
+package struct JobInput: Sendable {
   let pin: SnapshotPin
   let state: KeyspaceState
   /// The bounds of part `i` are `bounds[i]` and `bounds[i + 1]`; nil is the end of all keys.
   private let bounds: [[UInt8]?]
 
   /// Parts at most.
-  private static let limit = 1 << 16
+  fileprivate static let limit = 1 << 16
 
   init(
     pin: SnapshotPin, state: KeyspaceState, from: [UInt8]?, to: [UInt8]?, options: JobOptions
@@ -86,13 +102,19 @@ struct JobInput: Sendable {
       let stride = min(32, max(1, keys.count / (8 * options.workers)))
       keys = keys.indices.filter { $0 % stride == stride - 1 }.map { keys[$0] }
     }
-    bounds = [from] + keys.map { $0 } + [to]
+    bounds = [from] + keys + [to]
   }
 
-  var partCount: Int { bounds.count - 1 }
+  fileprivate init(pin: SnapshotPin, state: KeyspaceState, bounds: [[UInt8]?]) {
+    self.pin = pin
+    self.state = state
+    self.bounds = bounds
+  }
+
+  package var partCount: Int { bounds.count - 1 }
 
   /// Calls `body` with the records of a part, until it returns false.
-  func forEach(part: Int, _ body: (JobRecord) -> Bool) throws(StoreError) {
+  package func forEach(part: Int, _ body: (JobRecord) -> Bool) throws(StoreError) {
     let scan = try pin.store.engine.scan(
       state, at: pin.sequence, from: bounds[part], to: bounds[part + 1], reverse: false)
     let isStream = state.partitionCount != nil

@@ -36,7 +36,7 @@ extension Bytes: JobText {
 /// They appear there all at once, when the job has ended well, or not at all. A job that fails or
 /// is cancelled takes back what it had written; one that is killed may leave a keyspace, a stream
 /// or a file whose name begins with `unfinished/` or `.unfinished-`, which the next job with the
-/// same target removes.
+/// same target removes. While a job writes to a target, another with the same one is refused.
 public struct JobTarget: Sendable {
   enum Kind: Sendable {
     case keyspace(String, replaces: Bool)
@@ -66,12 +66,30 @@ public struct JobTarget: Sendable {
   public static func file(_ path: String) -> JobTarget { JobTarget(kind: .file(path)) }
 
   /// What an unfinished keyspace or stream is called.
-  static func unfinishedName(of name: String) -> String { "unfinished/\(name)" }
+  ///
+  /// Such names are for jobs alone, and not longer than others may be.
+  static func unfinishedName(of name: String) -> String {
+    unfinishedPrefix + digits(of: name)
+  }
+
+  static let unfinishedPrefix = "unfinished/"
+
+  /// Refuses a name that is for jobs alone.
+  static func requireUsersName(_ name: String) throws(StoreError) {
+    if name.hasPrefix(unfinishedPrefix) {
+      throw .invalidArgument("names that begin with \(unfinishedPrefix) are for jobs alone")
+    }
+  }
+
+  /// The hash of a name.
+  fileprivate static func digits(of name: String) -> String {
+    String(Bytes(name).withSpan { FieldScan.hash(of: $0) }, radix: 16)
+  }
 
   /// Whether results must come in the order of their keys, and so from one thread.
   var isOrdered: Bool { if case .keyspace = kind { false } else { true } }
 
-  func open(in store: Store) throws(StoreError) -> any JobOutput {
+  package func open(in store: Store) throws(StoreError) -> any JobOutput {
     switch kind {
     case .keyspace(let name, let replaces):
       return try KeyspaceOutput(store, name, partitionCount: nil, replaces: replaces)
@@ -85,7 +103,7 @@ public struct JobTarget: Sendable {
 /// Takes results until it is published or discarded.
 ///
 /// Any thread may make a writer; each is one thread's.
-protocol JobOutput: Sendable {
+package protocol JobOutput: Sendable {
   func makeWriter() -> any JobOutputWriter
   /// Makes the whole visible and durable.
   func publish() throws(StoreError)
@@ -93,8 +111,10 @@ protocol JobOutput: Sendable {
   func discard() throws(StoreError)
 }
 
-protocol JobOutputWriter: AnyObject {
+/// Takes results, one thread's.
+package protocol JobOutputWriter: AnyObject {
   func add(_ key: RawSpan, _ value: Bytes) throws(StoreError)
+  /// Hands over what was collected.
   func finish() throws(StoreError)
 }
 
@@ -104,6 +124,8 @@ private struct KeyspaceOutput: JobOutput {
   let name: String
   let state: KeyspaceState
   let replaces: Bool
+  /// Keeps others from the target for as long as it lives.
+  let claim: TargetClaim
 
   init(
     _ store: Store, _ name: String, partitionCount: Int?, replaces: Bool
@@ -116,6 +138,7 @@ private struct KeyspaceOutput: JobOutput {
     if !replaces, engine.keyspace(named: name) != nil {
       throw .invalidArgument("\(name) is there already: a job's results go to a new keyspace")
     }
+    claim = try TargetClaim(name, of: store.jobTargets)
     let unfinished = JobTarget.unfinishedName(of: name)
     if engine.keyspace(named: unfinished) != nil { try engine.dropKeyspace(unfinished) }
     state =
@@ -135,6 +158,27 @@ private struct KeyspaceOutput: JobOutput {
   func discard() throws(StoreError) {
     if !state.isDropped { try store.engine.dropKeyspace(state.name) }
   }
+}
+
+/// The targets that jobs of a store are writing to.
+final class TargetNames: Sendable {
+  fileprivate let names = Guarded<Set<String>>([])
+}
+
+/// The right to write to a target.
+private final class TargetClaim: Sendable {
+  private let name: String
+  private let targets: TargetNames
+
+  init(_ name: String, of targets: TargetNames) throws(StoreError) {
+    guard targets.names.withLock({ $0.insert(name).inserted }) else {
+      throw .invalidArgument("another job is writing to \(name)")
+    }
+    self.name = name
+    self.targets = targets
+  }
+
+  deinit { targets.names.withLock { _ = $0.remove(name) } }
 }
 
 /// Writes results in batches.
@@ -186,13 +230,25 @@ private final class FileOutput: JobOutput {
     }
     self.name = name
     directory = try rootDirectory(parent)
-    temporary = ".unfinished-\(name)"
+    temporary = ".unfinished-\(JobTarget.digits(of: name))"
+    let isOurs: Bool
     do throws(SystemError) {
-      if try directory.list("").contains(temporary) { try directory.remove(temporary) }
-      file = try directory.open(temporary, .create)
+      file = try directory.open(temporary, .readWrite)
+      // What a killed job has left has no lock, and what another has published not that name.
+      let isLocked = try file.tryLock(.exclusive, from: 0, to: 1)
+      let isInPlace = try directory.isInPlace(file)
+      isOurs = isLocked && isInPlace
+      if isOurs { try file.truncate(to: 0) }
     } catch {
-      throw named(error, path)
+      throw FileOutput.failure(error, path)
     }
+    if !isOurs { throw .invalidArgument("another job is writing to \(path)") }
+  }
+
+  private static func failure(_ error: SystemError, _ path: String) -> StoreError {
+    var error = error
+    error.path = path
+    return StoreError(error)
   }
 
   func makeWriter() -> any JobOutputWriter { FileWriter(file) }
@@ -203,15 +259,15 @@ private final class FileOutput: JobOutput {
       try directory.rename(temporary, to: name)
       try directory.syncDirectory("")
     } catch {
-      throw named(error, name)
+      throw FileOutput.failure(error, name)
     }
   }
 
   func discard() throws(StoreError) {
     do throws(SystemError) {
-      if try directory.list("").contains(temporary) { try directory.remove(temporary) }
+      if try directory.isInPlace(file) { try directory.remove(temporary) }
     } catch {
-      throw named(error, name)
+      throw FileOutput.failure(error, name)
     }
   }
 }

@@ -19,6 +19,8 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
   let map: JobMap<Value>
   let reducer: Reducer<Value, Output>
   private let progress: ProgressMeter
+  /// Set when the job is cancelled, or a worker has failed.
+  private let stop: CancelFlag
 
   init(
     store: Store, source: JobSource, options: JobOptions, cancel: CancelFlag,
@@ -28,6 +30,7 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
     input = try source.input(of: store, options)
     self.options = options
     self.cancel = cancel
+    stop = CancelFlag(under: cancel)
     self.map = map
     self.reducer = reducer
     progress = ProgressMeter(store.engine.clock, options.progress)
@@ -84,12 +87,13 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
         memoryByteCount: options.memoryByteCount),
       disk: store.engine.runDisk { () throws(StoreError) -> any FileSystem in
         try rootDirectory(temporary ?? "/var/tmp")
-      })
+      }, isStopped: { [stop] in stop.isSet })
     var summary = try mapStage(shuffle)
+    try shuffle.settle()
     let groupCount = Atomic<Int>(0)
     progress.begin(.reduce, partCount: partitionCount)
     try ParallelRun(
-      partCount: partitionCount, workerCount: options.workers, cancel: cancel
+      partCount: partitionCount, workerCount: options.workers, cancel: cancel, stop: stop
     ).run { (_, next) throws(StoreError) in
       while let partition = next() {
         let reader = try shuffle.reader(partition: partition)
@@ -110,7 +114,7 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
     let totals = Guarded(summary)
     progress.begin(.map, partCount: input.partCount)
     try ParallelRun(
-      partCount: input.partCount, workerCount: options.workers, cancel: cancel
+      partCount: input.partCount, workerCount: options.workers, cancel: cancel, stop: stop
     ).run { (_, next) throws(StoreError) in
       let sink = JobSink(try shuffle.makeSink())
       var recordCount = 0
@@ -144,7 +148,7 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
         return false
       }
       if sink.groups.failure != nil { return false }
-      return count & 0xff != 0 || !cancel.isSet
+      return count & 0xff != 0 || !stop.isSet
     }
     if let failure = failure ?? sink.groups.failure { throw failure }
     return count
@@ -154,7 +158,7 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
     _ reader: GroupReader, _ body: (RawSpan, Output) throws(StoreError) -> Void
   ) throws(StoreError) {
     while try reader.next() {
-      if reader.groupCount & 0xff == 0, cancel.isSet { throw .cancelled }
+      if reader.groupCount & 0xff == 0, stop.isSet { throw .cancelled }
       try reader.withGroup { (key, state) throws(StoreError) in
         let output: Output
         do {

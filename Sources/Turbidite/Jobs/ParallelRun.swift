@@ -6,16 +6,20 @@
 //          that what one worker does is nearly always the next part of its input.
 
 internal import Synchronization
-internal import TurbiditeEngine
+package import TurbiditeEngine
 internal import TurbiditeSystem
 
 /// Ends work from outside.
-final class CancelFlag: Sendable {
+package final class CancelFlag: Sendable {
   private let flag = Atomic<Bool>(false)
+  private let parent: CancelFlag?
 
-  var isSet: Bool { flag.load(ordering: .relaxed) }
+  /// - Parameter parent: when that is set, so is this.
+  package init(under parent: CancelFlag? = nil) { self.parent = parent }
 
-  func set() { flag.store(true, ordering: .relaxed) }
+  package var isSet: Bool { flag.load(ordering: .relaxed) || parent?.isSet ?? false }
+
+  package func set() { flag.store(true, ordering: .relaxed) }
 }
 
 /// Who does which part.
@@ -51,15 +55,18 @@ extension Range<Int> {
 }
 
 /// Parts of a work, numbered from 0.
-struct ParallelRun: Sendable {
+package struct ParallelRun: Sendable {
   let partCount: Int
   let workerCount: Int
   let cancel: CancelFlag
+  /// Set once any worker fails, or all is cancelled: then nobody need go on.
+  package let stop: CancelFlag
 
-  init(partCount: Int, workerCount: Int, cancel: CancelFlag) {
+  package init(partCount: Int, workerCount: Int, cancel: CancelFlag, stop: CancelFlag? = nil) {
     self.partCount = partCount
     self.workerCount = max(1, min(workerCount, partCount))
     self.cancel = cancel
+    self.stop = stop ?? CancelFlag(under: cancel)
   }
 
   private struct State {
@@ -73,20 +80,21 @@ struct ParallelRun: Sendable {
   /// Blocks until all have ended.
   ///
   /// - Throws: the first error that a worker threw, or `cancelled`.
-  func run(
+  package func run(
     _ body: @escaping @Sendable (_ worker: Int, _ next: () -> Int?) throws(StoreError) -> Void
   ) throws(StoreError) {
     let state = Guarded(
       State(ranges: PartRanges(partCount: partCount, workerCount: workerCount)))
-    let cancel = cancel
+    let stop = stop
     let work: @Sendable (Int) -> Void = { worker in
       do throws(StoreError) {
         try body(worker) {
-          if cancel.isSet { return nil }
-          return state.withLock { $0.failure == nil ? $0.ranges.next(of: worker) : nil }
+          stop.isSet ? nil : state.withLock { $0.ranges.next(of: worker) }
         }
       } catch {
+        // Before the others are stopped: what they throw then is not why.
         state.withLock { if $0.failure == nil { $0.failure = error } }
+        stop.set()
       }
     }
     if workerCount > 1 {

@@ -64,7 +64,8 @@ extension Store.Blocking {
   /// Adds every record of a source to a state.
   ///
   /// Parts of the source are added to states that begin as `initial`, on several threads at once;
-  /// the states of the parts are then merged in the order of the source.
+  /// the states of the parts are then merged in the order of the source. So that the result is the
+  /// same for any parts, merging with `initial` must change nothing.
   public func reduce<State: Sendable>(
     over source: JobSource, into initial: State, options: JobOptions = JobOptions(),
     _ add: @escaping @Sendable (inout State, JobRecord) throws -> Void,
@@ -102,7 +103,10 @@ extension Store.Blocking {
     let states = Guarded([State?](repeating: nil, count: input.partCount))
     let progress = ProgressMeter(store.engine.clock, options.progress)
     progress.begin(.map, partCount: input.partCount)
-    try ParallelRun(partCount: input.partCount, workerCount: options.workers, cancel: cancel).run {
+    let stop = CancelFlag(under: cancel)
+    try ParallelRun(
+      partCount: input.partCount, workerCount: options.workers, cancel: cancel, stop: stop
+    ).run {
       (_, next) throws(StoreError) in
       while let part = next() {
         var state = initial
@@ -114,7 +118,7 @@ extension Store.Blocking {
             failure = userFailure(error, "the function", at: record.key)
             return false
           }
-          return count & 0xff != 0 || !cancel.isSet
+          return count & 0xff != 0 || !stop.isSet
         }
         if let failure { throw failure }
         states.withLock { $0[part] = state }
@@ -122,9 +126,9 @@ extension Store.Blocking {
       }
     }
     progress.end()
-    var result = initial
-    for state in states.withLock({ $0 }) {
-      guard let state else { continue }
+    var parts = states.withLock { $0 }.compactMap { $0 }[...]
+    var result = parts.popFirst() ?? initial
+    for state in parts {
       do { try merge(&result, state) } catch {
         throw userFailure(error, "the merge", at: RawSpan())
       }

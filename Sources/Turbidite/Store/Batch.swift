@@ -31,7 +31,7 @@ extension Store {
 
     /// Sets the key in one span to the value in the other; both are copied.
     public mutating func put(key: RawSpan, value: RawSpan, in keyspace: Keyspace = .default) {
-      note(encoded.put(keyspace: keyspace.state?.id ?? 0, key: key, value: value))
+      note(encoded.put(keyspace: id(of: keyspace), key: key, value: value))
       if let changes = keyspace.state?.changes {
         record(.put(key: Bytes(copying: key), value: Bytes(copying: value)), in: changes)
       }
@@ -39,7 +39,7 @@ extension Store {
 
     /// Removes `key`; an absent one is no error.
     public mutating func delete(_ key: Bytes, in keyspace: Keyspace = .default) {
-      note(encoded.delete(keyspace: keyspace.state?.id ?? 0, key: key.array.span.rawBytes))
+      note(encoded.delete(keyspace: id(of: keyspace), key: key.array.span.rawBytes))
       if let changes = keyspace.state?.changes { record(.delete(key: key), in: changes) }
     }
 
@@ -47,7 +47,7 @@ extension Store {
     public mutating func deleteRange(_ range: KeyRange, in keyspace: Keyspace = .default) {
       note(
         encoded.deleteRange(
-          keyspace: keyspace.state?.id ?? 0, from: range.from?.array ?? [], to: range.to?.array))
+          keyspace: id(of: keyspace), from: range.from?.array ?? [], to: range.to?.array))
       if let changes = keyspace.state?.changes { record(.deleteRange(range), in: changes) }
     }
 
@@ -56,6 +56,13 @@ extension Store {
       encoded.removeAll()
       failure = nil
       groupMoves = nil
+    }
+
+    /// A handle of what is gone, or has another name now, is of no use.
+    private mutating func id(of keyspace: Keyspace) -> UInt32 {
+      guard let state = keyspace.state else { return 0 }
+      if state.isDropped { note(.notFound("keyspace \(state.name)")) }
+      return state.id
     }
 
     mutating func note(_ error: StoreError?) {

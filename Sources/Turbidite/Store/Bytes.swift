@@ -40,6 +40,30 @@ public struct Bytes: Sendable, Hashable {
   }
 }
 
+extension Bytes {
+  /// Lends the bytes as a span, for our other modules.
+  package func withBytes<Result: ~Copyable, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try withSpan(body)
+  }
+
+  /// Lends the bytes of an array as a span.
+  package static func lending<Result: ~Copyable, Failure: Error>(
+    _ array: [UInt8], _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try Bytes(array).withSpan(body)
+  }
+}
+
+extension [UInt8] {
+  /// Appends the bytes of a span.
+  package mutating func append(copying span: RawSpan) {
+    // Safe: the span's bounds are its own invariant, and the bytes are copied before it ends.
+    unsafe span.withUnsafeBytes { unsafe append(contentsOf: $0) }
+  }
+}
+
 extension Bytes: Comparable {
   /// Bytewise order; a proper prefix comes first.
   public static func < (one: Bytes, other: Bytes) -> Bool {

@@ -212,7 +212,8 @@ extension Store {
       _ name: String, partitioning: Partitioning? = nil,
       recordingChangesIn changes: EventStream? = nil
     ) throws(StoreError) -> Keyspace {
-      Keyspace(
+      try JobTarget.requireUsersName(name)
+      return Keyspace(
         state: try engine.createKeyspace(name, partitioning, changes: changes?.state))
     }
 

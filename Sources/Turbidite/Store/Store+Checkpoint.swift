@@ -3,7 +3,7 @@
 // Room:    Turbidite/Store.
 
 internal import TurbiditeEngine
-internal import TurbiditeSystem
+package import TurbiditeSystem
 
 /// What a checkpoint took.
 public struct Checkpoint: Sendable, Hashable {
@@ -81,6 +81,21 @@ public func checkpoint(
   let fileSystem = try rootDirectory(storePath)
   return try makeCheckpoint(of: fileSystem, at: path) { name, parent throws(StoreError) in
     try Engine.checkpoint(of: fileSystem, named: storePath, into: name, of: parent)
+  }
+}
+
+/// Makes the checkpoint that a job of programs reads: in the job's own directory, which may lie in
+/// the store's.
+///
+/// - Parameter store: the store, where this process has it open for writing.
+package func jobCheckpoint(
+  storeAt storePath: String, openAs store: Store?, into name: String, of parent: PosixFileSystem
+) throws(StoreError) {
+  if let store {
+    _ = try store.engine.checkpoint(into: name, of: parent)
+  } else {
+    _ = try Engine.checkpoint(
+      of: try rootDirectory(storePath), named: storePath, into: name, of: parent)
   }
 }
 

@@ -22,6 +22,7 @@ public final class Store: Sendable {
   let threads: IOThreads
   let defaultKeyspace: KeyspaceState
   let groups = Groups()
+  let jobTargets = TargetNames()
 
   init(engine: Engine, threads: IOThreads) throws(StoreError) {
     guard let keyspace = engine.keyspace(named: "") else {

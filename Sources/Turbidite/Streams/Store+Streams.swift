@@ -21,7 +21,8 @@ extension Store.Blocking {
   public func createStream(
     _ name: String, partitionCount: Int
   ) throws(StoreError) -> EventStream {
-    EventStream(
+    try JobTarget.requireUsersName(name)
+    return EventStream(
       state: try store.engine.createStream(name, partitionCount: partitionCount))
   }
 

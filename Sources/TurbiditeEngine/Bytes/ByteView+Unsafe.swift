@@ -93,6 +93,12 @@ struct ByteView: @unchecked Sendable {
     unsafe count == other.count && memcmp(start, other.start, count) == 0
   }
 
+  /// Where a byte comes first; nil where it does not.
+  func firstIndex(of byte: UInt8) -> Int? {
+    guard let found = unsafe memchr(start, Int32(byte), count) else { return nil }
+    return unsafe UnsafeRawPointer(found) - start
+  }
+
   func hasPrefix(_ other: ByteView) -> Bool {
     unsafe count >= other.count && memcmp(start, other.start, other.count) == 0
   }

@@ -9,6 +9,11 @@ package struct StoreID: Sendable, Hashable {
   package var high: UInt64
   package var low: UInt64
 
+  package init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
   /// As 32 lower-case hexadecimal digits.
   package var hexadecimal: String {
     func digits(_ value: UInt64) -> String {

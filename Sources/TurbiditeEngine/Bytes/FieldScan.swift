@@ -72,4 +72,12 @@ package enum FieldScan {
       return value == .min ? nil : -value
     }
   }
+
+  /// Whether a byte is among them.
+  package static func contains(_ span: RawSpan, _ byte: UInt8) -> Bool {
+    span.withView { $0.firstIndex(of: byte) != nil }
+  }
+
+  /// XXH3-64 of the bytes.
+  package static func hash(of span: RawSpan) -> UInt64 { span.withView { $0.hash() } }
 }

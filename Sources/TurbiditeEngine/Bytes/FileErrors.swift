@@ -2,7 +2,7 @@
 //
 // Room:    Engine/Bytes.
 
-import TurbiditeSystem
+package import TurbiditeSystem
 
 extension FileSystem {
   func openFile(_ path: String, _ mode: OpenMode) throws(StoreError) -> any File {
@@ -60,7 +60,16 @@ extension File {
     }
   }
 
-  func syncBytes() throws(StoreError) {
+  /// At most `limit` bytes from `offset` on; fewer where the file ends.
+  package func bytes(at offset: UInt64, atMost limit: Int) throws(StoreError) -> [UInt8] {
+    let end = try byteCount()
+    guard offset < end else { return [] }
+    let buffer = try readBuffer(at: offset, count: Int(min(UInt64(limit), end - offset)))
+    defer { withExtendedLifetime(buffer) {} }
+    return buffer.view.bytes()
+  }
+
+  package func syncBytes() throws(StoreError) {
     do throws(SystemError) { try sync() } catch { throw StoreError(sync: error) }
   }
 }

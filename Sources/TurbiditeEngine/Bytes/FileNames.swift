@@ -18,11 +18,13 @@ enum FileKind: Hashable {
 }
 
 /// Makes and reads the names of a store's files.
-enum FileNames {
+package enum FileNames {
   static let lock = "LOCK"
   static let reserve = "RESERVE"
   static let logDirectory = "log"
   static let shardsDirectory = "shards"
+  /// What jobs of programs keep, which is no part of the store.
+  package static let jobsDirectory = "jobs"
   static let temporarySuffix = ".new"
 
   /// What errors call the manifest where there is none, whose number nobody knows.

@@ -116,8 +116,10 @@ extension Engine {
   ) throws(StoreError) -> EngineScan {
     try requireOpen()
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
-    let cursor = try ScanCursor(
-      views(of: keyspace, from: from, to: to), at: sequence, access: .scan)
+    let views = views(of: keyspace, from: from, to: to)
+    // A keyspace that is dropped is marked before it is emptied.
+    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    let cursor = try ScanCursor(views, at: sequence, access: .scan)
     return EngineScan(
       engine: self, keyspace: keyspace, cursor: cursor, from: from, to: to, reverse: reverse)
   }

@@ -152,18 +152,20 @@ extension Engine {
   ) throws(StoreError) {
     try requireWritable()
     precondition(!keyspace.name.isEmpty, "the default keyspace has no name")
-    precondition(keyspace.changes == nil, "what is being made records no changes")
     guard !name.isEmpty, name.utf8.count <= Limits.keyspaceNameByteCount else {
       throw .invalidArgument(
         "a keyspace's name has 1 to \(Limits.keyspaceNameByteCount) bytes of UTF-8")
     }
     try exclusively { () throws(StoreError) in
       if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+      guard keyspace.changes == nil, self.keyspace(recordedIn: keyspace) == nil else {
+        throw .invalidArgument("\(keyspace.name) records changes, or its changes are recorded")
+      }
       let old = self.keyspace(named: name)
       if let old {
         guard replaces else { throw .invalidArgument("\(name) is there already") }
-        guard self.keyspace(recordedIn: old) == nil else {
-          throw .invalidArgument("\(name) records the changes of a keyspace")
+        guard old.changes == nil, self.keyspace(recordedIn: old) == nil else {
+          throw .invalidArgument("\(name) records changes, or its changes are recorded")
         }
       }
       try syncLog()

@@ -39,7 +39,7 @@ extension Engine {
         + (keyspace.isEmpty ? "" : ", keyspace \(keyspace)")
     }
     var paths = try fileSystem.listFiles("").filter {
-      $0 != FileNames.logDirectory && $0 != FileNames.shardsDirectory
+      ![FileNames.logDirectory, FileNames.shardsDirectory, FileNames.jobsDirectory].contains($0)
     }
     paths += try Engine.paths(in: FileNames.logDirectory, fileSystem)
     for directory in try Engine.paths(in: FileNames.shardsDirectory, fileSystem) {

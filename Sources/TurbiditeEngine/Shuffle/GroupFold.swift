@@ -10,6 +10,13 @@ package enum WordOrder: Sendable {
   /// As `Double`: -infinity first, -0 before 0, and every NaN behind infinity.
   case double
 
+  /// The word that stands for it and all that are equal to it.
+  @inline(__always)
+  func canonical(_ word: UInt64) -> UInt64 {
+    if case .double = self, Double(bitPattern: word).isNaN { return Double.nan.bitPattern }
+    return word
+  }
+
   /// A number that compares as the word does.
   @inline(__always)
   func rank(_ word: UInt64) -> UInt64 {
@@ -72,9 +79,9 @@ package enum GroupFold: Sendable {
       GroupFold.add(word, to: state)
       state[2] &+= 1
     case .least(let order):
-      if isNew || order.rank(word) < order.rank(state[0]) { state[0] = word }
+      if isNew || order.rank(word) < order.rank(state[0]) { state[0] = order.canonical(word) }
     case .greatest(let order):
-      if isNew || order.rank(word) > order.rank(state[0]) { state[0] = word }
+      if isNew || order.rank(word) > order.rank(state[0]) { state[0] = order.canonical(word) }
     case .word(let function): state[0] = isNew ? word : function(state[0], word)
     case .blob, .values: preconditionFailure("a state of bytes")
     }

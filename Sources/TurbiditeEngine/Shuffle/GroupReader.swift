@@ -7,10 +7,12 @@
 /// One thread at a time uses it.
 package final class GroupReader {
   private let cursor: EntryCursor?
-  private let partition: [UInt8]
+  private let prefix: [UInt8]
   private let holdsValues: Bool
   private let state: MergedState
   private var keyBuffer = KeyBuffer()
+  private let isStopped: @Sendable () -> Bool
+  private var ticks = 0
   private var hasBegun = false
   /// The groups that were come by, the current one included.
   package private(set) var groupCount = 0
@@ -19,12 +21,15 @@ package final class GroupReader {
   private var repeated: (value: ByteView, times: UInt32) = (.empty, 0)
   private var isPieceUsed = true
 
+  /// - Parameter partition: nil for all, one after the other.
   init(
-    _ fold: GroupFold, partition: Int, sources: [EntryCursor], pool: ChunkPool
+    _ fold: GroupFold, partition: Int?, sources: [EntryCursor], pool: ChunkPool,
+    isStopped: @escaping @Sendable () -> Bool
   ) throws(StoreError) {
+    self.isStopped = isStopped
     if case .values = fold { holdsValues = true } else { holdsValues = false }
     cursor = sources.count > 1 ? try MergingCursor(sources) : sources.first
-    self.partition = [UInt8(partition >> 8), UInt8(partition & 0xff)]
+    prefix = partition.map { [UInt8($0 >> 8), UInt8($0 & 0xff)] } ?? []
     state = try MergedState(fold, pool: pool)
   }
 
@@ -35,14 +40,18 @@ package final class GroupReader {
     guard let cursor else { return false }
     if !hasBegun {
       hasBegun = true
-      try partition.withView { start throws(StoreError) in
+      try prefix.withView { start throws(StoreError) in
         try cursor.seek(start, Tag(rawValue: .max))
       }
     } else if holdsValues {
       // What nobody has asked for.
-      while cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) { try cursor.next() }
+      while cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) {
+        try cursor.next()
+        try stopIfAsked()
+      }
     }
-    guard cursor.isValid, partition.withView({ cursor.key.hasPrefix($0) }) else { return false }
+    try stopIfAsked()
+    guard cursor.isValid, prefix.withView({ cursor.key.hasPrefix($0) }) else { return false }
     try keyBuffer.set(cursor.key)
     groupCount += 1
     if holdsValues {
@@ -55,6 +64,7 @@ package final class GroupReader {
     while cursor.isValid, cursor.key.isEqual(to: keyBuffer.view) {
       try state.merge(cursor.value)
       try cursor.next()
+      try stopIfAsked()
     }
     return true
   }
@@ -63,8 +73,8 @@ package final class GroupReader {
   package func withGroup<Result>(
     _ body: (_ key: RawSpan, _ state: RawSpan) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    let prefix = GroupTable.partitionByteCount
-    let key = keyBuffer.view.slice(prefix, keyBuffer.view.count - prefix)
+    let skipped = GroupTable.partitionByteCount
+    let key = keyBuffer.view.slice(skipped, keyBuffer.view.count - skipped)
     let view = holdsValues ? ByteView.empty : state.view
     return try body(key.span, view.span)
   }
@@ -74,6 +84,7 @@ package final class GroupReader {
   /// - Returns: false behind the last.
   package func nextValue() throws(StoreError) -> Bool {
     guard holdsValues, let cursor else { return false }
+    try stopIfAsked()
     if repeated.times > 1 {
       repeated.times -= 1
       return true
@@ -100,6 +111,11 @@ package final class GroupReader {
       throw .corrupt(Damage(file: "run of a job", offset: 0, finding: error.finding))
     }
     return true
+  }
+
+  private func stopIfAsked() throws(StoreError) {
+    ticks &+= 1
+    if ticks & 0x3ff == 0, isStopped() { throw .cancelled }
   }
 
   /// How often the current value comes in a row, this time included.

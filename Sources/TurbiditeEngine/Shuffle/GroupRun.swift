@@ -9,9 +9,9 @@
 /// tables that the worker had begun in it before. A key's values are states in several chunks.
 package struct PieceOrder: Sendable, Hashable {
   /// Splits of a job.
-  static let splitLimit = 1 << 20
+  static let splitLimit = 1 << 16
   /// Tables that begin in one split, and chunks of one key in a table.
-  private static let tableLimit: UInt64 = 1 << 14
+  private static let tableLimit: UInt64 = 1 << 18
   private static let chunkLimit: UInt64 = 1 << 22
 
   private let first: UInt64

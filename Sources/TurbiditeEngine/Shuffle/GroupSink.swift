@@ -2,17 +2,30 @@
 //
 // Room:    Engine/Shuffle.
 
-/// Folds values by key in memory, and writes a sorted run to disk when its share is full.
+/// Takes the runs of sinks.
+protocol RunTaker: AnyObject, Sendable {
+  var fold: GroupFold { get }
+  var partitionCount: Int { get }
+  /// The size at which a sink hands its table over.
+  var tableByteCount: Int { get }
+  var pool: ChunkPool { get }
+
+  /// - Parameter isLast: the sink comes to an end of what it holds, and needs no room for more.
+  func take(_ run: GroupRun, isLast: Bool) throws(StoreError)
+}
+
+/// Folds values by key in memory, and hands over a sorted run when its share is full.
 ///
 /// One thread at a time uses it. After ``failure`` is set, what is added is ignored.
 package final class GroupSink {
-  private let shuffle: Shuffle
+  private let taker: any RunTaker
+  private let fold: GroupFold
   private let tableByteLimit: Int
   private var table: GroupTable
   /// The split in which the table began, and the tables that had begun in it before.
   private var firstSplit = 0
   private var tableIndex = 0
-  private var lastSplit = -1
+  private var lastSplit: Int
   /// Bytes added since the table's size was looked at.
   private var uncheckedByteCount = 0
   /// Why nothing more can be taken.
@@ -21,12 +34,23 @@ package final class GroupSink {
   package private(set) var valueCount: UInt64 = 0
 
   private static let checkByteCount = 32 << 10
+  /// Whether a state may grow by much more than what is added.
+  private let hasLargeStates: Bool
 
-  init(_ shuffle: Shuffle) throws(StoreError) {
-    self.shuffle = shuffle
-    tableByteLimit = shuffle.limits.tableByteCount
+  /// - Parameter split: where the first table begins, with how many there were before it.
+  init(_ taker: any RunTaker, split: Int = 0, tableIndex: Int = 0) throws(StoreError) {
+    self.taker = taker
+    fold = taker.fold
+    tableByteLimit = taker.tableByteCount
+    switch taker.fold {
+    case .blob, .values: hasLargeStates = true
+    default: hasLargeStates = false
+    }
+    firstSplit = split
+    lastSplit = split
+    self.tableIndex = tableIndex
     table = try GroupTable(
-      shuffle.fold, partitionCount: shuffle.limits.partitionCount, pool: shuffle.pool)
+      taker.fold, partitionCount: taker.partitionCount, pool: taker.pool)
   }
 
   /// Says that what follows comes from split `number`: one behind the last where order matters, or
@@ -40,8 +64,8 @@ package final class GroupSink {
       firstSplit = number
       return
     }
-    if number == lastSplit + 1 || number == lastSplit || shuffle.fold.isOrderFree { return }
-    try seal()
+    if number == lastSplit + 1 || number == lastSplit || fold.isOrderFree { return }
+    try hand(over: true)
     firstSplit = number
     tableIndex = 0
   }
@@ -67,15 +91,19 @@ package final class GroupSink {
   /// Hands over what is left.
   package func finish() throws(StoreError) {
     if let failure { throw failure }
-    if table.count > 0 { try seal() }
+    if table.count > 0 { try hand(over: true) }
   }
 
   @inline(__always)
   private func isReady(for key: ByteView, _ byteCount: Int) -> Bool {
     valueCount &+= 1
     uncheckedByteCount &+= key.count &+ byteCount
-    return uncheckedByteCount < GroupSink.checkByteCount && key.count <= Limits.keyByteCount
-      ? failure == nil : check(key, byteCount)
+    if uncheckedByteCount < GroupSink.checkByteCount, key.count <= Limits.keyByteCount,
+      !hasLargeStates || table.memoryByteCount <= tableByteLimit
+    {
+      return failure == nil
+    }
+    return check(key, byteCount)
   }
 
   private func check(_ key: ByteView, _ byteCount: Int) -> Bool {
@@ -91,8 +119,7 @@ package final class GroupSink {
       }
       uncheckedByteCount = 0
       if table.memoryByteCount > tableByteLimit, table.count > 0 {
-        try shuffle.spill(run())
-        try renew()
+        try hand(over: false)
       }
       return true
     } catch {
@@ -101,19 +128,12 @@ package final class GroupSink {
     }
   }
 
-  private func run() throws(StoreError) -> GroupRun {
-    table.sorted(order: try PieceOrder(split: firstSplit, table: tableIndex))
-  }
-
-  /// Ends the table, which stays in memory.
-  private func seal() throws(StoreError) {
-    shuffle.add(try run())
-    try renew()
-  }
-
-  private func renew() throws(StoreError) {
+  /// Ends the table.
+  private func hand(over isLast: Bool) throws(StoreError) {
+    let run = table.sorted(order: try PieceOrder(split: firstSplit, table: tableIndex))
+    try taker.take(run, isLast: isLast)
     table = try GroupTable(
-      shuffle.fold, partitionCount: shuffle.limits.partitionCount, pool: shuffle.pool)
+      taker.fold, partitionCount: taker.partitionCount, pool: taker.pool)
     let split = max(lastSplit, firstSplit)
     tableIndex = split == firstSplit ? tableIndex + 1 : 0
     firstSplit = split

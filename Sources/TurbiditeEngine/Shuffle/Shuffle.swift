@@ -23,7 +23,7 @@ package struct RunFile: Sendable {
 /// Where runs go that memory has no room for.
 package struct RunDisk: Sendable {
   let store: StoreID
-  /// Makes a file that goes with the last who holds it.
+  /// Makes a file, which for a shuffle goes with the last who holds it.
   let makeFile: @Sendable () throws(StoreError) -> RunFile
 
   package init(
@@ -38,8 +38,12 @@ package struct RunDisk: Sendable {
 package struct ShuffleLimits: Sendable {
   /// The hash of a key chooses one; each is reduced on its own.
   let partitionCount: Int
-  /// The size at which a sink's table goes to disk: of the memory, three quarters are tables.
+  /// The size at which a sink's table goes to disk: of the memory, half are tables being filled.
   var tableByteCount: Int
+  /// Bytes of tables that are full and stay in memory: where a sink goes on somewhere else in the
+  /// input it begins another table, and all have a last one.
+  let sealedByteCount: Int
+  private let memoryByteCount: Int
   /// How many runs on disk are merged at once.
   var fanIn: Int
   /// Bytes that are read ahead of each run while it is merged.
@@ -47,6 +51,13 @@ package struct ShuffleLimits: Sendable {
 
   /// A smaller table makes a run too small to be worth a file.
   private static let smallestTableByteCount = 256 << 10
+  /// A larger one could hold more chunks of one key than their order can tell.
+  private static let largestTableByteCount = 32 << 30
+
+  /// How many runs may be merged at once when they have blocks of up to so many bytes.
+  func fanIn(largestBlockByteCount: Int) -> Int {
+    max(2, min(fanIn, memoryByteCount / 2 / partitionCount / max(1, largestBlockByteCount)))
+  }
 
   /// - Parameter sinkCount: sinks in use at once.
   /// - Parameter memoryByteCount: bytes for all tables, and for what is read at once in the end.
@@ -54,8 +65,12 @@ package struct ShuffleLimits: Sendable {
     precondition(partitionCount > 0)
     precondition(sinkCount > 0)
     self.partitionCount = partitionCount
-    tableByteCount = max(
-      ShuffleLimits.smallestTableByteCount, memoryByteCount / 4 * 3 / sinkCount)
+    self.memoryByteCount = memoryByteCount
+    tableByteCount = min(
+      ShuffleLimits.largestTableByteCount,
+      max(ShuffleLimits.smallestTableByteCount, memoryByteCount / 2 / sinkCount))
+    // By the end, what was being filled is sealed.
+    sealedByteCount = memoryByteCount / 4 * 3
     fanIn = max(4, min(64, memoryByteCount / (256 << 10) / partitionCount))
     windowByteCount = max(
       16 << 10, min(256 << 10, memoryByteCount / (4 * fanIn * partitionCount)))
@@ -67,16 +82,20 @@ package struct ShuffleLimits: Sendable {
 /// Workers fill ``GroupSink``s; when all have finished, each partition is read by a
 /// ``GroupReader``. What the groups are, and the order of values in a group, does not depend on how
 /// many sinks, splits, partitions or bytes of memory there were.
-package final class Shuffle: Sendable {
+package final class Shuffle: RunTaker {
   let fold: GroupFold
   let limits: ShuffleLimits
   private let disk: RunDisk
+  let isStopped: @Sendable () -> Bool
   /// Memory of tables that are gone is used for the next.
   let pool = ChunkPool(keptByteCount: 32 << 20)
   private let cache = BlockCache(capacityByteCount: 0)
 
   private struct State {
     var memory: [GroupRun] = []
+    var memoryByteCount = 0
+    /// Of the runs on disk.
+    var largestBlockByteCount = 0
     /// Runs on disk, by how often they were merged.
     var disk: [[TableReader]] = []
     var spilledByteCount: UInt64 = 0
@@ -84,14 +103,65 @@ package final class Shuffle: Sendable {
 
   private let state = Mutex(State())
 
-  package init(_ fold: GroupFold, limits: ShuffleLimits, disk: RunDisk) {
+  /// - Parameter isStopped: asked now and then; when it is true, whatever is being done ends with
+  ///   `cancelled`.
+  package init(
+    _ fold: GroupFold, limits: ShuffleLimits, disk: RunDisk,
+    isStopped: @escaping @Sendable () -> Bool = { false }
+  ) {
     self.fold = fold
+    self.isStopped = isStopped
     self.limits = limits
     self.disk = disk
   }
 
   /// Where one worker's values go; one thread at a time uses it.
   package func makeSink() throws(StoreError) -> GroupSink { try GroupSink(self) }
+
+  var partitionCount: Int { limits.partitionCount }
+  var tableByteCount: Int { limits.tableByteCount }
+
+  /// A table that is not full stays in memory while there is room.
+  func take(_ run: GroupRun, isLast: Bool) throws(StoreError) {
+    let byteCount = run.table.memoryByteCount
+    let isKept =
+      isLast
+      && state.withLock { state in
+        guard state.memoryByteCount + byteCount <= limits.sealedByteCount else { return false }
+        state.memory.append(run)
+        state.memoryByteCount += byteCount
+        return true
+      }
+    if !isKept { try spill(run) }
+  }
+
+  /// Merges runs on disk until the rest can be merged at once, in every partition.
+  ///
+  /// All sinks have finished. By one thread.
+  package func settle() throws(StoreError) {
+    while true {
+      let (runs, fanIn) = state.withLock { state -> ([TableReader], Int) in
+        let fanIn = limits.fanIn(largestBlockByteCount: state.largestBlockByteCount)
+        let all = state.disk.joined().sorted {
+          $0.expectation.byteCount < $1.expectation.byteCount
+        }
+        guard all.count > fanIn else { return ([], fanIn) }
+        // No more than need be, and the smallest.
+        let chosen = Array(all.prefix(min(fanIn, all.count - fanIn + 1)))
+        state.disk = [Array(all.dropFirst(chosen.count))]
+        return (chosen, fanIn)
+      }
+      guard !runs.isEmpty else { return }
+      assert(runs.count <= fanIn)
+      let merged = try merge(runs)
+      state.withLock { $0.disk[0].append(merged) }
+    }
+  }
+
+  /// Adds a run that a task has written.
+  package func add(_ run: TaskRun, in file: RunFile) throws(StoreError) {
+    try add(run.open(file, store: disk.store, cache), level: 0)
+  }
 
   /// Bytes that were written to disk.
   package var spilledByteCount: UInt64 { state.withLock { $0.spilledByteCount } }
@@ -103,23 +173,23 @@ package final class Shuffle: Sendable {
     let (memory, disk) = state.withLock { ($0.memory, Array($0.disk.joined())) }
     return try GroupReader(
       fold, partition: partition, sources: memory.map { $0.makeCursor() } + cursors(disk),
-      pool: pool)
+      pool: pool, isStopped: isStopped)
   }
 
   private func cursors(_ runs: [TableReader]) -> [EntryCursor] {
     runs.map { TableCursor($0, access: .sweep, largestWindow: limits.windowByteCount) }
   }
 
-  func add(_ run: GroupRun) { state.withLock { $0.memory.append(run) } }
-
   /// Writes a run to disk, and merges runs when there are many.
-  func spill(_ run: GroupRun) throws(StoreError) {
+  private func spill(_ run: GroupRun) throws(StoreError) {
     let cursor = run.makeCursor()
     try cursor.seekToFirst()
     var writer = try RunWriter(disk)
+    var ticks = 0
     while cursor.isValid {
       try writer.add(cursor.key, cursor.tag, cursor.value)
       try cursor.next()
+      try stopIfAsked(&ticks)
     }
     try add(writer.finish(cache), level: 0)
   }
@@ -127,14 +197,24 @@ package final class Shuffle: Sendable {
   private func add(_ run: TableReader, level: Int) throws(StoreError) {
     let due = state.withLock { state -> [TableReader] in
       state.spilledByteCount += run.expectation.byteCount
+      state.largestBlockByteCount = max(
+        state.largestBlockByteCount, Int(run.properties.largestBlockByteCount))
       while state.disk.count <= level { state.disk.append([]) }
       state.disk[level].append(run)
-      guard state.disk[level].count >= limits.fanIn else { return [] }
+      guard
+        state.disk[level].count
+          >= limits.fanIn(largestBlockByteCount: state.largestBlockByteCount)
+      else { return [] }
       defer { state.disk[level] = [] }
       return state.disk[level]
     }
     guard !due.isEmpty else { return }
     try add(merge(due), level: level + 1)
+  }
+
+  private func stopIfAsked(_ ticks: inout Int) throws(StoreError) {
+    ticks &+= 1
+    if ticks & 0x3ff == 0, isStopped() { throw .cancelled }
   }
 
   /// One run out of several.
@@ -145,10 +225,12 @@ package final class Shuffle: Sendable {
     let cursor = try MergingCursor(cursors(runs))
     try cursor.seekToFirst()
     var writer = try RunWriter(disk)
+    var ticks = 0
     guard fold.isOrderFree else {
       while cursor.isValid {
         try writer.add(cursor.key, cursor.tag, cursor.value)
         try cursor.next()
+        try stopIfAsked(&ticks)
       }
       return try writer.finish(cache)
     }
@@ -161,6 +243,7 @@ package final class Shuffle: Sendable {
       while cursor.isValid, cursor.key.isEqual(to: key.view) {
         try state.merge(cursor.value)
         try cursor.next()
+        try stopIfAsked(&ticks)
       }
       try writer.add(key.view, tag, state.view)
     }
@@ -191,12 +274,15 @@ struct RunWriter: ~Copyable {
   }
 
   consuming func finish(_ cache: BlockCache) throws(StoreError) -> TableReader {
-    let summary = try writer.finish(syncs: false)
-    return try TableReader(
-      file: target.file, identity: identity,
-      expecting: TableExpectation(
-        byteCount: summary.byteCount, footerChecksum: summary.footerChecksum),
-      cache: cache)
+    let (target, store) = (target, disk.store)
+    return try finish(syncs: false).open(target, store: store, cache)
+  }
+
+  consuming func finish(syncs: Bool) throws(StoreError) -> TaskRun {
+    let summary = try writer.finish(syncs: syncs)
+    return TaskRun(
+      number: target.number, byteCount: summary.byteCount,
+      footerChecksum: summary.footerChecksum)
   }
 }
 

@@ -29,7 +29,7 @@ package struct TopWords: BlobFold {
       state.store(state.load(8 * (index - 1), as: UInt64.self), at: 8 * index)
       index -= 1
     }
-    state.store(word, at: 8 * place)
+    state.store(order.canonical(word), at: 8 * place)
   }
 
   package func add(_ value: RawSpan, to state: inout BlobState) throws(StoreError) {

@@ -13,7 +13,9 @@ extension StoreVerifier {
       tables.insert(FileNames.table(shard: tree.shard, table.fileNumber))
     }
     for name in try fileSystem.listFiles("").sorted()
-    where name != FileNames.logDirectory && name != FileNames.shardsDirectory {
+    where ![FileNames.logDirectory, FileNames.shardsDirectory, FileNames.jobsDirectory]
+      .contains(name)
+    {
       try stray(name, tables, found, report)
     }
     try strays(in: FileNames.logDirectory, tables, found, report)

@@ -92,9 +92,11 @@ struct GlobalOptions: ParsableArguments {
       return arguments
     }
     var end = index + 1
-    if end < arguments.count, let verb = ShardsCommand.configuration.commandName,
-      arguments[index] == verb, ShardsCommand.parts.contains(arguments[end])
-    {
+    let parts = [
+      ShardsCommand.configuration.commandName: ShardsCommand.parts,
+      JobsCommand.configuration.commandName: JobsCommand.parts,
+    ]
+    if end < arguments.count, parts[arguments[index]]?.contains(arguments[end]) == true {
       end += 1
     }
     return arguments[index..<end] + moved + arguments[end...]
