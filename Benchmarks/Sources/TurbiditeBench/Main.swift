@@ -10,7 +10,10 @@ private struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "Tools/bench",
     abstract: "Turbidite beside the engines that its users would otherwise pick.",
-    subcommands: [Compare.self, AloneCommand.self, TrialCommand.self, LogCommand.self],
+    subcommands: [
+      Compare.self, JobsCommand.self, AloneCommand.self, TrialCommand.self, LogCommand.self,
+      JobDataCommand.self, JobStepCommand.self,
+    ],
     defaultSubcommand: Compare.self)
 
   static func main() {

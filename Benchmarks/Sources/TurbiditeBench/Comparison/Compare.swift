@@ -17,6 +17,8 @@ struct Compare: ParsableCommand {
       Of ours alone, with targets: \
       \(AloneWorkload.all.map { "\($0.name) (\($0.summary))" }.joined(separator: "; ")).
 
+      Beside tools for map and reduce: Tools/bench jobs --help.
+
       Stores are made in TMPDIR and removed. Status 1: a target of ours alone is missed; 70: a \
       value that was read is not the value written, or a record is missing.
       """)

@@ -27,7 +27,7 @@ struct OutcomeFile: Codable {
 }
 
 /// One outcome a line.
-func encoded(_ outcomes: [Outcome]) throws -> String {
+func encoded(_ outcomes: [some Encodable]) throws -> String {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys]
   let lines = try outcomes.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
