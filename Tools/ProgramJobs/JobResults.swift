@@ -160,7 +160,7 @@ struct JobResults {
     let output: any JobOutput
     do throws(StoreError) { output = try target.open(in: store) } catch { throw .store(error) }
     do throws(JobStop) {
-      let writer = output.makeWriter()
+      let writer = output.makeWriter(part: 0)
       while try step(reader) {
         var count = 0
         var failure: StoreError?

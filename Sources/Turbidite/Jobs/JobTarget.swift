@@ -82,12 +82,9 @@ public struct JobTarget: Sendable {
   }
 
   /// The hash of a name.
-  fileprivate static func digits(of name: String) -> String {
+  static func digits(of name: String) -> String {
     String(Bytes(name).withSpan { FieldScan.hash(of: $0) }, radix: 16)
   }
-
-  /// Whether results must come in the order of their keys, and so from one thread.
-  var isOrdered: Bool { if case .keyspace = kind { false } else { true } }
 
   package func open(in store: Store) throws(StoreError) -> any JobOutput {
     switch kind {
@@ -104,17 +101,20 @@ public struct JobTarget: Sendable {
 ///
 /// Any thread may make a writer; each is one thread's.
 package protocol JobOutput: Sendable {
-  func makeWriter() -> any JobOutputWriter
+  /// Whether one writer must take all results, in the order of their keys.
+  var isSerial: Bool { get }
+  /// Makes a writer of the results of one part; the parts follow each other by their numbers.
+  func makeWriter(part: Int) -> any JobOutputWriter
   /// Makes the whole visible and durable.
   func publish() throws(StoreError)
   /// Removes what was written.
   func discard() throws(StoreError)
 }
 
-/// Takes results, one thread's.
+/// Takes the results of a part, in order, from one thread.
 package protocol JobOutputWriter: AnyObject {
   func add(_ key: RawSpan, _ value: Bytes) throws(StoreError)
-  /// Hands over what was collected.
+  /// Says that there are no more.
   func finish() throws(StoreError)
 }
 
@@ -149,7 +149,9 @@ private struct KeyspaceOutput: JobOutput {
       }
   }
 
-  func makeWriter() -> any JobOutputWriter { KeyspaceWriter(store, state) }
+  var isSerial: Bool { state.partitionCount != nil }
+
+  func makeWriter(part: Int) -> any JobOutputWriter { KeyspaceWriter(store, state) }
 
   func publish() throws(StoreError) {
     try store.engine.rename(state, to: name, replaces: replaces)
@@ -213,101 +215,5 @@ private final class KeyspaceWriter: JobOutputWriter {
     guard byteCount > 0 else { return }
     byteCount = 0
     try store.blocking.commit(&batch)
-  }
-}
-
-/// A file that gets its name in the end.
-private final class FileOutput: JobOutput {
-  private let directory: PosixFileSystem
-  private let name: String
-  private let temporary: String
-  private let file: any File
-
-  init(_ path: String) throws(StoreError) {
-    let (parent, name) = split(path)
-    guard !name.isEmpty, name != ".", name != ".." else {
-      throw .invalidArgument("\(path) names no file")
-    }
-    self.name = name
-    directory = try rootDirectory(parent)
-    temporary = ".unfinished-\(JobTarget.digits(of: name))"
-    let isOurs: Bool
-    do throws(SystemError) {
-      file = try directory.open(temporary, .readWrite)
-      // What a killed job has left has no lock, and what another has published not that name.
-      let isLocked = try file.tryLock(.exclusive, from: 0, to: 1)
-      let isInPlace = try directory.isInPlace(file)
-      isOurs = isLocked && isInPlace
-      if isOurs { try file.truncate(to: 0) }
-    } catch {
-      throw FileOutput.failure(error, path)
-    }
-    if !isOurs { throw .invalidArgument("another job is writing to \(path)") }
-  }
-
-  private static func failure(_ error: SystemError, _ path: String) -> StoreError {
-    var error = error
-    error.path = path
-    return StoreError(error)
-  }
-
-  func makeWriter() -> any JobOutputWriter { FileWriter(file) }
-
-  func publish() throws(StoreError) {
-    do throws(SystemError) {
-      try file.sync()
-      try directory.rename(temporary, to: name)
-      try directory.syncDirectory("")
-    } catch {
-      throw FileOutput.failure(error, name)
-    }
-  }
-
-  func discard() throws(StoreError) {
-    do throws(SystemError) {
-      if try directory.isInPlace(file) { try directory.remove(temporary) }
-    } catch {
-      throw FileOutput.failure(error, name)
-    }
-  }
-}
-
-private final class FileWriter: JobOutputWriter {
-  private let file: any File
-  private var offset: UInt64 = 0
-  private var bytes: [UInt8] = []
-
-  init(_ file: any File) { self.file = file }
-
-  func add(_ key: RawSpan, _ value: Bytes) throws(StoreError) {
-    append(Bytes(copying: key).array)
-    bytes.append(0x09)
-    append(value.array)
-    bytes.append(0x0a)
-    if bytes.count >= 256 << 10 { try finish() }
-  }
-
-  private func append(_ content: [UInt8]) {
-    for byte in content {
-      switch byte {
-      case 0x09: bytes += [0x5c, 0x74]
-      case 0x0a: bytes += [0x5c, 0x6e]
-      case 0x0d: bytes += [0x5c, 0x72]
-      case 0x5c: bytes += [0x5c, 0x5c]
-      default: bytes.append(byte)
-      }
-    }
-  }
-
-  func finish() throws(StoreError) {
-    guard !bytes.isEmpty else { return }
-    let content = Bytes(bytes)
-    do throws(SystemError) {
-      try content.withSpan { span throws(SystemError) in try file.write(span, at: offset) }
-    } catch {
-      throw StoreError(error)
-    }
-    offset += UInt64(bytes.count)
-    bytes.removeAll(keepingCapacity: true)
   }
 }

@@ -39,26 +39,27 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
   /// Runs the job, and returns its results in the order of their keys.
   func results() throws(StoreError) -> JobResult<Output> {
     typealias Element = JobResult<Output>.Element
-    let partitions = Guarded([[Element]](repeating: [], count: options.workers))
-    let summary = try run(partitionCount: options.workers) {
-      (partition, reader) throws(StoreError) in
+    let parts = Guarded<[Int: [Element]]>([:])
+    let summary = try run(isSerial: false) { (part, reader) throws(StoreError) in
       var elements: [Element] = []
       try reduce(reader) { key, output in
         elements.append(Element(key: Bytes(copying: key), value: output))
       }
-      partitions.withLock { $0[partition] = elements }
+      parts.withLock { $0[part] = elements }
     }
-    let merged = merge(partitions.withLock { $0 }) { $0.key < $1.key }
-    return JobResult(elements: merged, summary: summary)
+    let sorted = parts.withLock { $0 }.sorted { $0.key < $1.key }
+    var elements: [Element] = []
+    elements.reserveCapacity(summary.groupCount)
+    for part in sorted { elements += part.value }
+    return JobResult(elements: elements, summary: summary)
   }
 
   /// Runs the job, and writes its results.
   func write(to target: JobTarget) throws(StoreError) -> JobSummary where Output: JobText {
     let output = try target.open(in: store)
     do throws(StoreError) {
-      let count = target.isOrdered ? 1 : options.workers
-      let summary = try run(partitionCount: count) { (_, reader) throws(StoreError) in
-        let writer = output.makeWriter()
+      let summary = try run(isSerial: output.isSerial) { (part, reader) throws(StoreError) in
+        let writer = output.makeWriter(part: part)
         try reduce(reader) { (key, result) throws(StoreError) in
           try writer.add(key, result.jobText)
         }
@@ -75,29 +76,36 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
 
   // MARK: - Both stages
 
+  /// Bytes of groups in a part that is reduced at a time.
+  private static var partByteCount: Int { 2 << 20 }
+
+  /// - Parameter isSerial: whether the groups must be reduced in their order, by one worker.
   private func run(
-    partitionCount: Int,
+    isSerial: Bool,
     _ body: @escaping @Sendable (Int, GroupReader) throws(StoreError) -> Void
   ) throws(StoreError) -> JobSummary {
     let temporary = options.temporaryDirectory
     let shuffle = Shuffle(
       reducer.fold,
       limits: ShuffleLimits(
-        partitionCount: partitionCount, sinkCount: min(options.workers, input.partCount),
-        memoryByteCount: options.memoryByteCount),
+        partitionCount: 1, sinkCount: min(options.workers, input.partCount),
+        memoryByteCount: options.memoryByteCount, readerCount: isSerial ? 1 : options.workers),
       disk: store.engine.runDisk { () throws(StoreError) -> any FileSystem in
         try rootDirectory(temporary ?? "/var/tmp")
       }, isStopped: { [stop] in stop.isSet })
     var summary = try mapStage(shuffle)
     try shuffle.settle()
+    let parts = shuffle.parts(
+      byteCount: isSerial ? .max : Self.partByteCount, atLeast: isSerial ? 1 : options.workers)
     let groupCount = Atomic<Int>(0)
-    progress.begin(.reduce, partCount: partitionCount)
+    progress.begin(.reduce, partCount: parts.count)
     try ParallelRun(
-      partCount: partitionCount, workerCount: options.workers, cancel: cancel, stop: stop
+      partCount: parts.count, workerCount: options.workers, cancel: cancel, stop: stop,
+      inOrder: true
     ).run { (_, next) throws(StoreError) in
-      while let partition = next() {
-        let reader = try shuffle.reader(partition: partition)
-        try body(partition, reader)
+      while let part = next() {
+        let reader = try parts.reader(part)
+        try body(part, reader)
         groupCount.add(reader.groupCount, ordering: .relaxed)
         progress.partEnded(records: 0)
       }
@@ -176,40 +184,6 @@ struct MapReduce<Value: JobValue, Output: Sendable>: Sendable {
 func userFailure(_ error: any Error, _ who: String, at key: RawSpan) -> StoreError {
   if let error = error as? StoreError { return error }
   return .userCode("\(who) threw at key \(Bytes(copying: key)): \(error)")
-}
-
-/// Sorted arrays as one.
-private func merge<Element>(
-  _ arrays: [[Element]], _ precedes: (Element, Element) -> Bool
-) -> [Element] {
-  var arrays = arrays.filter { !$0.isEmpty }
-  while arrays.count > 1 {
-    var halves: [[Element]] = []
-    for index in stride(from: 0, to: arrays.count, by: 2) {
-      guard index + 1 < arrays.count else {
-        halves.append(arrays[index])
-        break
-      }
-      let (left, right) = (arrays[index], arrays[index + 1])
-      var merged: [Element] = []
-      merged.reserveCapacity(left.count + right.count)
-      var (i, j) = (0, 0)
-      while i < left.count, j < right.count {
-        if precedes(right[j], left[i]) {
-          merged.append(right[j])
-          j += 1
-        } else {
-          merged.append(left[i])
-          i += 1
-        }
-      }
-      merged += left[i...]
-      merged += right[j...]
-      halves.append(merged)
-    }
-    arrays = halves
-  }
-  return arrays.first ?? []
 }
 
 /// Tells the caller how far a job is, at most ten times a second.

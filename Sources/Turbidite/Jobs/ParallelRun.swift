@@ -27,14 +27,22 @@ package final class CancelFlag: Sendable {
 /// Invariant: the ranges are disjoint, and every part that is in none was given out.
 private struct PartRanges {
   private var ranges: [Range<Int>]
+  private var isShared = false
 
-  init(partCount: Int, workerCount: Int) {
+  private init(partCount: Int, workerCount: Int) {
     ranges = (0..<workerCount).map {
       partCount * $0 / workerCount..<partCount * ($0 + 1) / workerCount
     }
   }
 
+  /// - Parameter inOrder: parts go in their order to who asks first.
+  init(partCount: Int, workerCount: Int, inOrder: Bool) {
+    self.init(partCount: partCount, workerCount: inOrder ? 1 : workerCount)
+    if inOrder { isShared = true }
+  }
+
   mutating func next(of worker: Int) -> Int? {
+    let worker = isShared ? 0 : worker
     if ranges[worker].isEmpty {
       guard let richest = ranges.indices.max(by: { ranges[$0].count < ranges[$1].count }),
         !ranges[richest].isEmpty
@@ -62,7 +70,15 @@ package struct ParallelRun: Sendable {
   /// Set once any worker fails, or all is cancelled: then nobody need go on.
   package let stop: CancelFlag
 
-  package init(partCount: Int, workerCount: Int, cancel: CancelFlag, stop: CancelFlag? = nil) {
+  private let isInOrder: Bool
+
+  /// - Parameter inOrder: whether parts go in their order to who asks first, rather than a range of
+  ///   them to each worker.
+  package init(
+    partCount: Int, workerCount: Int, cancel: CancelFlag, stop: CancelFlag? = nil,
+    inOrder: Bool = false
+  ) {
+    isInOrder = inOrder
     self.partCount = partCount
     self.workerCount = max(1, min(workerCount, partCount))
     self.cancel = cancel
@@ -84,7 +100,9 @@ package struct ParallelRun: Sendable {
     _ body: @escaping @Sendable (_ worker: Int, _ next: () -> Int?) throws(StoreError) -> Void
   ) throws(StoreError) {
     let state = Guarded(
-      State(ranges: PartRanges(partCount: partCount, workerCount: workerCount)))
+      State(
+        ranges: PartRanges(
+          partCount: partCount, workerCount: workerCount, inOrder: isInOrder)))
     let stop = stop
     let work: @Sendable (Int) -> Void = { worker in
       do throws(StoreError) {

@@ -73,6 +73,11 @@ package enum FieldScan {
     }
   }
 
+  /// Where a byte comes first; nil where it does not.
+  package static func firstIndex(of byte: UInt8, in span: RawSpan) -> Int? {
+    span.withView { $0.firstIndex(of: byte) }
+  }
+
   /// Whether a byte is among them.
   package static func contains(_ span: RawSpan, _ byte: UInt8) -> Bool {
     span.withView { $0.firstIndex(of: byte) != nil }

@@ -74,9 +74,9 @@ package enum GroupFold: Sendable {
   func add(_ word: UInt64, to state: StateWords, isNew: Bool) {
     switch self {
     case .count: state[0] &+= 1
-    case .sum: GroupFold.add(word, to: state)
+    case .sum: GroupFold.addSum(word, to: state)
     case .mean:
-      GroupFold.add(word, to: state)
+      GroupFold.addSum(word, to: state)
       state[2] &+= 1
     case .least(let order):
       if isNew || order.rank(word) < order.rank(state[0]) { state[0] = order.canonical(word) }
@@ -104,7 +104,7 @@ package enum GroupFold: Sendable {
 
   /// Adds a signed word to a sum of 128 bits.
   @inline(__always)
-  private static func add(_ word: UInt64, to state: StateWords) {
+  static func addSum(_ word: UInt64, to state: StateWords) {
     let (low, carry) = state[0].addingReportingOverflow(word)
     state[0] = low
     let sign = UInt64(bitPattern: Int64(bitPattern: word) >> 63)

@@ -1,13 +1,33 @@
-// GroupReader — one partition's groups, merged from all runs, in the order of their keys.
+// GroupReader — the groups of a range, merged from all runs, in the order of their keys.
 //
 // Room:    Engine/Shuffle.
 
-/// Walks the groups of a partition.
+/// Where groups lie among all, by partition and key.
+struct GroupRange {
+  /// Of nothing: all.
+  var from: [UInt8] = []
+  var to: [UInt8]?
+
+  static let all = GroupRange()
+
+  /// A partition.
+  static func partition(_ number: Int) -> GroupRange {
+    let end = number + 1
+    return GroupRange(
+      from: bytes(number), to: end < 1 << 16 ? bytes(end) : nil)
+  }
+
+  private static func bytes(_ number: Int) -> [UInt8] {
+    [UInt8(number >> 8), UInt8(number & 0xff)]
+  }
+}
+
+/// Walks the groups of a range.
 ///
 /// One thread at a time uses it.
 package final class GroupReader {
   private let cursor: EntryCursor?
-  private let prefix: [UInt8]
+  private let range: GroupRange
   private let holdsValues: Bool
   private let state: MergedState
   private var keyBuffer = KeyBuffer()
@@ -21,15 +41,14 @@ package final class GroupReader {
   private var repeated: (value: ByteView, times: UInt32) = (.empty, 0)
   private var isPieceUsed = true
 
-  /// - Parameter partition: nil for all, one after the other.
   init(
-    _ fold: GroupFold, partition: Int?, sources: [EntryCursor], pool: ChunkPool,
+    _ fold: GroupFold, _ range: GroupRange, sources: [EntryCursor], pool: ChunkPool,
     isStopped: @escaping @Sendable () -> Bool
   ) throws(StoreError) {
     self.isStopped = isStopped
     if case .values = fold { holdsValues = true } else { holdsValues = false }
     cursor = sources.count > 1 ? try MergingCursor(sources) : sources.first
-    prefix = partition.map { [UInt8($0 >> 8), UInt8($0 & 0xff)] } ?? []
+    self.range = range
     state = try MergedState(fold, pool: pool)
   }
 
@@ -40,7 +59,7 @@ package final class GroupReader {
     guard let cursor else { return false }
     if !hasBegun {
       hasBegun = true
-      try prefix.withView { start throws(StoreError) in
+      try range.from.withView { start throws(StoreError) in
         try cursor.seek(start, Tag(rawValue: .max))
       }
     } else if holdsValues {
@@ -51,7 +70,8 @@ package final class GroupReader {
       }
     }
     try stopIfAsked()
-    guard cursor.isValid, prefix.withView({ cursor.key.hasPrefix($0) }) else { return false }
+    guard cursor.isValid else { return false }
+    if let to = range.to, to.withView({ cursor.key.compare($0) >= 0 }) { return false }
     try keyBuffer.set(cursor.key)
     groupCount += 1
     if holdsValues {

@@ -105,6 +105,9 @@ private final class GroupRunCursor: EntryCursor {
     index = wanted
     isValid = wanted < run.items.count
     guard isValid else { return }
+    // In the order of keys, entries lie anywhere: the one that is due soon is fetched now.
+    let ahead = wanted &+ 8
+    if ahead < run.items.count { run.table.prefetch(run.items[ahead].address) }
     let address = run.items[wanted].address
     key = run.table.key(at: address)
     tag = run.order.tag(chunk: 0)

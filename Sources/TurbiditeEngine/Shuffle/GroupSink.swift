@@ -21,17 +21,15 @@ package final class GroupSink {
   private let taker: any RunTaker
   private let fold: GroupFold
   private let tableByteLimit: Int
-  private var table: GroupTable
+  private let table: GroupTable
   /// The split in which the table began, and the tables that had begun in it before.
   private var firstSplit = 0
   private var tableIndex = 0
   private var lastSplit: Int
   /// Bytes added since the table's size was looked at.
   private var uncheckedByteCount = 0
-  /// Why nothing more can be taken.
-  package private(set) var failure: StoreError?
-  /// Values that were added.
-  package private(set) var valueCount: UInt64 = 0
+  private var refusal: StoreError?
+  private var addedCount: UInt64 = 0
 
   private static let checkByteCount = 32 << 10
   /// Whether a state may grow by much more than what is added.
@@ -53,13 +51,18 @@ package final class GroupSink {
       taker.fold, partitionCount: taker.partitionCount, pool: taker.pool)
   }
 
+  /// Why nothing more can be taken.
+  package var failure: StoreError? { refusal }
+  /// Values that were added.
+  package var valueCount: UInt64 { addedCount }
+
   /// Says that what follows comes from split `number`: one behind the last where order matters, or
   /// a new table begins.
   ///
   /// - Precondition: splits ascend between tables.
   package func begin(split number: Int) throws(StoreError) {
     defer { lastSplit = number }
-    if table.count == 0 {
+    if table.isEmpty {
       if number != lastSplit { tableIndex = 0 }
       firstSplit = number
       return
@@ -74,7 +77,7 @@ package final class GroupSink {
   package func add(_ key: RawSpan, word: UInt64) {
     key.withView { key in
       guard isReady(for: key, 8) else { return }
-      do throws(StoreError) { try table.add(key, word: word) } catch { failure = error }
+      do throws(StoreError) { try table.add(key, word: word) } catch { refusal = error }
     }
   }
 
@@ -83,7 +86,7 @@ package final class GroupSink {
     key.withView { key in
       value.withView { value in
         guard isReady(for: key, value.count) else { return }
-        do throws(StoreError) { try table.add(key, value: value) } catch { failure = error }
+        do throws(StoreError) { try table.add(key, value: value) } catch { refusal = error }
       }
     }
   }
@@ -91,23 +94,23 @@ package final class GroupSink {
   /// Hands over what is left.
   package func finish() throws(StoreError) {
     if let failure { throw failure }
-    if table.count > 0 { try hand(over: true) }
+    if !table.isEmpty { try hand(over: true) }
   }
 
   @inline(__always)
   private func isReady(for key: ByteView, _ byteCount: Int) -> Bool {
-    valueCount &+= 1
+    addedCount &+= 1
     uncheckedByteCount &+= key.count &+ byteCount
     if uncheckedByteCount < GroupSink.checkByteCount, key.count <= Limits.keyByteCount,
       !hasLargeStates || table.memoryByteCount <= tableByteLimit
     {
-      return failure == nil
+      return refusal == nil
     }
     return check(key, byteCount)
   }
 
   private func check(_ key: ByteView, _ byteCount: Int) -> Bool {
-    guard failure == nil else { return false }
+    guard refusal == nil else { return false }
     do throws(StoreError) {
       guard key.count <= Limits.keyByteCount else {
         throw .invalidArgument(
@@ -118,22 +121,21 @@ package final class GroupSink {
           "an emitted value has \(byteCount) bytes, over \(Limits.valueByteCount)")
       }
       uncheckedByteCount = 0
-      if table.memoryByteCount > tableByteLimit, table.count > 0 {
+      if table.memoryByteCount > tableByteLimit, !table.isEmpty {
         try hand(over: false)
       }
       return true
     } catch {
-      failure = error
+      refusal = error
       return false
     }
   }
 
   /// Ends the table.
   private func hand(over isLast: Bool) throws(StoreError) {
-    let run = table.sorted(order: try PieceOrder(split: firstSplit, table: tableIndex))
-    try taker.take(run, isLast: isLast)
-    table = try GroupTable(
-      taker.fold, partitionCount: taker.partitionCount, pool: taker.pool)
+    let filled = try table.detach()
+    try taker.take(
+      filled.sorted(order: try PieceOrder(split: firstSplit, table: tableIndex)), isLast: isLast)
     let split = max(lastSplit, firstSplit)
     tableIndex = split == firstSplit ? tableIndex + 1 : 0
     firstSplit = split

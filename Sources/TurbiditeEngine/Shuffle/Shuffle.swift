@@ -44,6 +44,7 @@ package struct ShuffleLimits: Sendable {
   /// input it begins another table, and all have a last one.
   let sealedByteCount: Int
   private let memoryByteCount: Int
+  private let readerCount: Int
   /// How many runs on disk are merged at once.
   var fanIn: Int
   /// Bytes that are read ahead of each run while it is merged.
@@ -56,12 +57,17 @@ package struct ShuffleLimits: Sendable {
 
   /// How many runs may be merged at once when they have blocks of up to so many bytes.
   func fanIn(largestBlockByteCount: Int) -> Int {
-    max(2, min(fanIn, memoryByteCount / 2 / partitionCount / max(1, largestBlockByteCount)))
+    max(2, min(fanIn, memoryByteCount / 2 / readerCount / max(1, largestBlockByteCount)))
   }
 
   /// - Parameter sinkCount: sinks in use at once.
   /// - Parameter memoryByteCount: bytes for all tables, and for what is read at once in the end.
-  package init(partitionCount: Int, sinkCount: Int, memoryByteCount: Int) {
+  /// - Parameter readerCount: readers in use at once, if not one for each partition.
+  package init(
+    partitionCount: Int, sinkCount: Int, memoryByteCount: Int, readerCount: Int? = nil
+  ) {
+    let readerCount = readerCount ?? partitionCount
+    self.readerCount = readerCount
     precondition(partitionCount > 0)
     precondition(sinkCount > 0)
     self.partitionCount = partitionCount
@@ -71,9 +77,9 @@ package struct ShuffleLimits: Sendable {
       max(ShuffleLimits.smallestTableByteCount, memoryByteCount / 2 / sinkCount))
     // By the end, what was being filled is sealed.
     sealedByteCount = memoryByteCount / 4 * 3
-    fanIn = max(4, min(64, memoryByteCount / (256 << 10) / partitionCount))
+    fanIn = max(4, min(64, memoryByteCount / (256 << 10) / readerCount))
     windowByteCount = max(
-      16 << 10, min(256 << 10, memoryByteCount / (4 * fanIn * partitionCount)))
+      16 << 10, min(256 << 10, memoryByteCount / (4 * fanIn * readerCount)))
   }
 }
 
@@ -170,9 +176,38 @@ package final class Shuffle: RunTaker {
   ///
   /// All sinks have finished. Readers of several partitions may be used at once.
   package func reader(partition: Int) throws(StoreError) -> GroupReader {
+    try reader(.partition(partition))
+  }
+
+  /// Cuts the groups, in the order of their keys, into parts of about as many bytes.
+  ///
+  /// All sinks have finished, and there is one partition.
+  package func parts(byteCount: Int, atLeast least: Int) -> ShuffleParts {
+    precondition(partitionCount == 1, "the order of keys is that of one partition")
+    let (memory, disk) = state.withLock { ($0.memory, Array($0.disk.joined())) }
+    let total =
+      memory.reduce(0) { $0 + $1.table.memoryByteCount }
+      + disk.reduce(0) { $0 + Int($1.properties.rawByteCount) }
+    let count = max(least, min(4096, total / byteCount))
+    // The largest run stands for all.
+    let largest = memory.max { $0.items.count < $1.items.count }
+    let deepest = disk.max { $0.index.count < $1.index.count }
+    var keys: [[UInt8]] = []
+    if let deepest, deepest.index.count >= count {
+      keys = (1..<count).map { deepest.index.separatorKey(deepest.index.count * $0 / count - 1) }
+    } else if let largest, largest.items.count >= count {
+      keys = (1..<count).map {
+        largest.table.key(at: largest.items[largest.items.count * $0 / count].address).bytes()
+      }
+    }
+    // Separators may be shorter than a partition's number, and say nothing then.
+    return ShuffleParts(shuffle: self, cuts: keys.filter { $0.count >= 2 })
+  }
+
+  func reader(_ range: GroupRange) throws(StoreError) -> GroupReader {
     let (memory, disk) = state.withLock { ($0.memory, Array($0.disk.joined())) }
     return try GroupReader(
-      fold, partition: partition, sources: memory.map { $0.makeCursor() } + cursors(disk),
+      fold, range, sources: memory.map { $0.makeCursor() } + cursors(disk),
       pool: pool, isStopped: isStopped)
   }
 
@@ -248,6 +283,26 @@ package final class Shuffle: RunTaker {
       try writer.add(key.view, tag, state.view)
     }
     return try writer.finish(cache)
+  }
+}
+
+/// The groups in parts that follow each other.
+package struct ShuffleParts: Sendable {
+  private let shuffle: Shuffle
+  private let cuts: [[UInt8]]
+
+  init(shuffle: Shuffle, cuts: [[UInt8]]) {
+    self.shuffle = shuffle
+    self.cuts = cuts
+  }
+
+  package var count: Int { cuts.count + 1 }
+
+  /// The groups of a part; readers of several may be used at once.
+  package func reader(_ part: Int) throws(StoreError) -> GroupReader {
+    try shuffle.reader(
+      GroupRange(
+        from: part == 0 ? [] : cuts[part - 1], to: part == cuts.count ? nil : cuts[part]))
   }
 }
 

@@ -65,7 +65,7 @@ package final class TaskRuns: RunTaker, @unchecked Sendable {
   func take(_ run: GroupRun, isLast: Bool) throws(StoreError) {
     guard let combine else { return try write(run) }
     let reader = try GroupReader(
-      fold, partition: nil, sources: [run.makeCursor()], pool: pool,
+      fold, .all, sources: [run.makeCursor()], pool: pool,
       isStopped: { false })
     let combined = CombinedRuns(self)
     let sink = try GroupSink(combined, split: split, tableIndex: tableCount)

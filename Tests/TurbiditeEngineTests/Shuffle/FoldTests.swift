@@ -16,6 +16,7 @@ struct FoldTests {
     for part in parts {
       let table = try GroupTable(.blob(fold), partitionCount: 1, pool: ChunkPool())
       for word in part { try [UInt8(1)].withView { try table.add($0, word: word) } }
+      try table.settle()
       let cursor = table.sorted(order: try PieceOrder(split: 0, table: 0)).makeCursor()
       try cursor.seekToFirst()
       if cursor.isValid { try merged.merge(cursor.value) }

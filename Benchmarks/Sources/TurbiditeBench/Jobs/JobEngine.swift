@@ -29,7 +29,7 @@ extension JobEngine {
 /// Ours, in the order of the table.
 ///
 /// An engine is added here, and nowhere else.
-let jobEngines: [any JobEngine] = []
+let jobEngines: [any JobEngine] = [TurbiditeJobs(), TurbiditePrograms()]
 
 enum JobStep: String, CaseIterable, ExpressibleByArgument {
   case prepare

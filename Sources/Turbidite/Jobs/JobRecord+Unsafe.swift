@@ -1,4 +1,4 @@
-// JobRecord — one entry or event as a job sees it.
+// JobRecord+Unsafe — one entry or event as a job sees it.
 //
 // Room:    Turbidite/Jobs.
 
@@ -7,20 +7,24 @@ internal import TurbiditeEngine
 /// An entry of a keyspace, or an event of a stream, without a copy.
 ///
 /// It is the job's code's while that is called.
+///
+/// Safe: who makes it holds the scan and the keyspace for longer than the spans, which it does not
+/// outlive; counting references to them would cost a record more than all else that is done here.
+@safe
 public struct JobRecord: ~Escapable {
   /// The entry's key, or the event's; empty for an event without one.
   public let key: RawSpan
   /// The value.
   public let value: RawSpan
-  private let scan: EngineScan
-  private let state: KeyspaceState
+  private unowned(unsafe) let scan: EngineScan
+  private unowned(unsafe) let state: KeyspaceState
 
   @_lifetime(copy key, copy value)
   init(key: RawSpan, value: RawSpan, scan: EngineScan, state: KeyspaceState) {
     self.key = key
     self.value = value
-    self.scan = scan
-    self.state = state
+    unsafe self.scan = scan
+    unsafe self.state = state
   }
 
   /// The record as an event, with its place, timestamp and headers; nil for an entry of a keyspace.
@@ -29,6 +33,7 @@ public struct JobRecord: ~Escapable {
   ///
   /// - Throws: `corrupt` when what lies there is no event.
   public func event() throws(StoreError) -> Event? {
+    let (scan, state) = unsafe (scan, state)
     guard state.partitionCount != nil else { return nil }
     let (partition, offset, content) = try scan.event(of: state)
     return Event(
@@ -40,6 +45,9 @@ public struct JobRecord: ~Escapable {
 }
 
 extension RawSpan {
+  /// Where a byte comes first; nil where it does not.
+  public func firstIndex(of byte: UInt8) -> Int? { FieldScan.firstIndex(of: byte, in: self) }
+
   /// Calls `body` with each run of bytes between one `separator` and the next, in order; with the
   /// whole where there is none.
   public func forEachField(separatedBy separator: UInt8, _ body: (RawSpan) -> Void) {
