@@ -57,6 +57,52 @@ struct ReadmeSnippetTests {
     try await store.close()
   }
 
+  @Test("the jobs count words and sum sizes, and are those in README")
+  func jobs() async throws {
+    // begin jobs
+    func report(_ store: Store) async throws {
+      // 1. Words, counted on all processors; results come in the order of the keys.
+      let words = try await store.mapReduce(
+        over: .scan(.prefix("pkg/")),
+        map: { record, emit in record.value.forEachWord { emit($0, 1) } },
+        reduce: .sum)
+      print("the word Debian stands there \(words["Debian"] ?? 0) times")
+
+      // 2. Into a keyspace that appears whole or not at all: what each section takes installed.
+      try await store.mapReduce(
+        over: .scan(.prefix("pkg/")), into: .keyspace("sizes", replacing: true),
+        map: { record, emit in
+          var section: Bytes = "none"
+          record.value.forEachField(separatedBy: UInt8(ascii: "\n")) { line in
+            if let name = line.after("Section: ") { section = Bytes(copying: name) }
+          }
+          record.value.forEachField(separatedBy: UInt8(ascii: "\n")) { line in
+            if let size = line.after("Installed-Size: ")?.decimal { emit(section, size) }
+          }
+        }, reduce: .sum)
+      for try await sum in store.scan(in: try store.keyspace("sizes")) { print(sum.key, sum.value) }
+    }
+    // end jobs
+    try expectShown("begin jobs", "end jobs", after: "")
+    let path = NSTemporaryDirectory() + "turbidite-readme-" + UUID().uuidString
+    defer { #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: path) } }
+    let store = try await Store.open(at: path)
+    for number in 0..<200 {
+      let section = number % 3 == 0 ? "" : "Section: s\(number % 5)\n"
+      try await store.put(
+        Bytes("pkg/\(number)"), Bytes("Installed-Size: \(number)\n\(section)Name: Debian Debian"))
+    }
+    try await report(store)
+    try await report(store)
+    let sizes = try store.keyspace("sizes")
+    let expected = (0..<200).filter { $0 % 3 != 0 && $0 % 5 == 2 }.reduce(0, +)
+    #expect(try await store.get("s2", in: sizes)?.text == "\(expected)")
+    #expect(
+      try await store.get("none", in: sizes)?.text
+        == "\((0..<200).filter { $0 % 3 == 0 }.reduce(0, +))")
+    try await store.close()
+  }
+
   /// Expects the lines of this file between two marks to stand in README, to the letter.
   private func expectShown(_ begin: String, _ end: String, after opening: String) throws {
     let here = URL(fileURLWithPath: #filePath)

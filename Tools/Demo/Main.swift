@@ -24,10 +24,14 @@ private enum Demo {
     case "load" where arguments.count == 4 && arguments[3] == "--die-half-way":
       try load(arguments[1], arguments[2], diesHalfWay: true)
     case "ask" where arguments.count == 3: try ask(arguments[1], arguments[2])
+    case "text" where arguments.count == 2: try printText(arguments[1])
+    case "words" where arguments.count == 2: try countWords(arguments[1])
+    case "sizes" where arguments.count == 2: try sumSizes(arguments[1])
     case "info" where arguments.count == 2: try showInfo(arguments[1])
     case "verify" where arguments.count == 3: try verify(arguments[1], arguments[2])
     default:
-      let usage = "usage: turbidite-demo describe|load|ask|info|verify ...; see Tools/demo\n"
+      let usage =
+        "usage: turbidite-demo describe|load|ask|text|words|sizes|info|verify ...; see Tools/demo\n"
       FileHandle.standardError.write(Data(usage.utf8))
       exit(64)
     }

@@ -1,7 +1,7 @@
 // JobDefinition — what a job of programs is: the same definition is the same job.
 //
 // Room:    ProgramJobs.
-// Format:  FORMAT.md section 8.
+// Format:  FORMAT.md section 9.
 
 import Turbidite
 import TurbiditeEngine

@@ -1,7 +1,7 @@
 // JobDirectory — what a job keeps until it has ended: its input and its finished tasks.
 //
 // Room:    ProgramJobs.
-// Format:  FORMAT.md section 8.
+// Format:  FORMAT.md section 9.
 // Limits:  One process at a time works on a job: its LOCK says so.
 
 import Turbidite

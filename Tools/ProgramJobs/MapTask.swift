@@ -119,11 +119,11 @@ struct MapTask: Sendable {
     read.withLock { $0 = index }
   }
 
+  /// Without keys the input is text, and a value may be several lines of it.
   private func objection(to record: JobRecord, _ valuesOnly: Bool) -> String? {
-    if !valuesOnly {
-      if FieldScan.contains(record.key, 0x0a) { return "there is a newline in the key" }
-      if FieldScan.contains(record.key, 0x09) { return "there is a tab in the key" }
-    }
+    if valuesOnly { return nil }
+    if FieldScan.contains(record.key, 0x0a) { return "there is a newline in the key" }
+    if FieldScan.contains(record.key, 0x09) { return "there is a tab in the key" }
     return FieldScan.contains(record.value, 0x0a) ? "there is a newline in the value" : nil
   }
 

@@ -1,7 +1,7 @@
 // TextFile — small facts of a job in files of lines, whole or not at all.
 //
 // Room:    ProgramJobs.
-// Format:  FORMAT.md section 8: a name, a tab, a value, with C's escapes; `end` is the last line.
+// Format:  FORMAT.md section 9: a name, a tab, a value, with C's escapes; `end` is the last line.
 
 import Turbidite
 import TurbiditeEngine

@@ -45,6 +45,13 @@ public struct JobRecord: ~Escapable {
 }
 
 extension RawSpan {
+  /// What follows `prefix`; nil where the bytes do not begin so.
+  @_lifetime(copy self)
+  public func after(_ prefix: Bytes) -> RawSpan? {
+    guard prefix.withSpan({ FieldScan.begins(self, with: $0) }) else { return nil }
+    return extracting(droppingFirst: prefix.count)
+  }
+
   /// Where a byte comes first; nil where it does not.
   public func firstIndex(of byte: UInt8) -> Int? { FieldScan.firstIndex(of: byte, in: self) }
 

@@ -45,6 +45,14 @@ class EntryCursor {
   func previous() throws(StoreError) { preconditionFailure("abstract") }
 }
 
+/// A source without entries.
+final class EmptyCursor: EntryCursor {
+  override func seekToFirst() throws(StoreError) {}
+  override func seekToLast() throws(StoreError) {}
+  override func seek(_ target: ByteView, _ tag: Tag) throws(StoreError) {}
+  override func seekBefore(_ target: ByteView, _ tag: Tag) throws(StoreError) {}
+}
+
 /// A version of a key, found.
 struct FoundEntry {
   var tag: Tag

@@ -73,6 +73,11 @@ package enum FieldScan {
     }
   }
 
+  /// Whether one run of bytes begins with another.
+  package static func begins(_ span: RawSpan, with prefix: RawSpan) -> Bool {
+    span.withView { view in prefix.withView { view.hasPrefix($0) } }
+  }
+
   /// Where a byte comes first; nil where it does not.
   package static func firstIndex(of byte: UInt8, in span: RawSpan) -> Int? {
     span.withView { $0.firstIndex(of: byte) }

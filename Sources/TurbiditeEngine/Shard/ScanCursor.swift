@@ -26,7 +26,7 @@ final class ScanCursor {
 
   private let views: [TreeView]
   private let sequence: UInt64
-  private let merge: EntryCursor?
+  private let merge: EntryCursor
   private let tombstones: RangeTombstones
   /// Going forward: the key whose older versions are to be skipped.
   private var skippedKey = ByteView.empty
@@ -72,32 +72,35 @@ final class ScanCursor {
       }
     }
     tombstones = sets.isEmpty ? .none : RangeTombstones.merged(sets)
-    merge = sources.isEmpty ? nil : sources.count == 1 ? sources[0] : try MergingCursor(sources)
+    // Never nil: an optional would be copied, and so counted, for each entry.
+    merge =
+      sources.isEmpty
+      ? EmptyCursor() : sources.count == 1 ? sources[0] : try MergingCursor(sources)
   }
 
   func seekToFirst() throws(StoreError) {
     try start(forward: true)
-    try merge?.seekToFirst()
+    try merge.seekToFirst()
     try settleForward()
   }
 
   func seekToLast() throws(StoreError) {
     try start(forward: false)
-    try merge?.seekToLast()
+    try merge.seekToLast()
     try settleBackward()
   }
 
   /// Moves to the first visible key at or behind `target`.
   func seek(_ target: ByteView) throws(StoreError) {
     try start(forward: true)
-    try merge?.seek(target, .newest(at: sequence))
+    try merge.seek(target, .newest(at: sequence))
     try settleForward()
   }
 
   /// Moves to the last visible key before `target`.
   func seekBefore(_ target: ByteView) throws(StoreError) {
     try start(forward: false)
-    try merge?.seekBefore(target, Tag(rawValue: .max))
+    try merge.seekBefore(target, Tag(rawValue: .max))
     try settleBackward()
   }
 
@@ -107,7 +110,7 @@ final class ScanCursor {
     precondition(isForward)
     isValid = false
     try skip(key)
-    try merge?.next()
+    try merge.next()
     try settleForward()
   }
 
@@ -128,7 +131,6 @@ final class ScanCursor {
   /// From where the merge stands to the first entry that this reader sees.
   private func settleForward() throws(StoreError) {
     passedCount = 0
-    guard let merge else { return }
     while merge.isValid {
       if merge.tag.sequence > sequence || (skips && isSkipped(merge.key)) {
         try merge.next()
@@ -169,7 +171,6 @@ final class ScanCursor {
   /// Going backward, the versions of a key come oldest first: the last visible one counts.
   private func settleBackward() throws(StoreError) {
     passedCount = 0
-    guard let merge else { return }
     while merge.isValid {
       let current = try copy(merge.key, into: &keyBuffer)
       var isLive = false

@@ -192,7 +192,8 @@ final class GroupTable: @unchecked Sendable {
   ) -> Bool {
     var offset = 0
     while offset < count {
-      let difference = unsafe one.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+      let difference =
+        unsafe one.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
         ^ other.load(fromByteOffset: offset, as: UInt64.self)
       if difference != 0 { return false }
       offset &+= 8

@@ -1,7 +1,7 @@
 // TaskRuns — what one task of a job emits, in files that outlive the process.
 //
 // Room:    Engine/Shuffle.
-// Format:  FORMAT.md section 8: a run is a table.
+// Format:  FORMAT.md section 9: a run is a table.
 
 /// A run that a task has written: what is known of it beside its bytes.
 package struct TaskRun: Sendable, Hashable {

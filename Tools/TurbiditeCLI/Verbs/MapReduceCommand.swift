@@ -13,7 +13,8 @@ struct MapReduceCommand: Verb {
     commandName: "mapreduce", abstract: "Run a mapper and a reducer over a keyspace or a stream.",
     discussion: """
       The rules are Hadoop Streaming's, so that programs in any language run unchanged. A mapper \
-      reads lines, KEY tab VALUE or with --values-only VALUE, and prints lines; the key of a line \
+      reads lines, KEY tab VALUE or with --values-only VALUE, which then may be several lines, and \
+      prints lines; the key of a line \
       is what stands before its first tab, or all of it. A reducer reads what was printed as it \
       was printed, sorted by key, all of a key together; what it prints are the results. A \
       combiner is a reducer that goes over what one mapper has printed, to make it less. Lines of \

@@ -93,8 +93,9 @@ struct TurbiditePrograms: JobEngine {
       case .wordCount: #"awk '{ print $2 "\t" $1 }'"#
       case .groupSum: "cat"
       }
+    let script = "cat \"$1\"/part-* | \(lines) >\"$2\""
     let status = try turbidite_bench.run(
-      ["sh", "-c", "cat \"$1\"/part-* | \(lines) >\"$2\"", "sh", paths.store + "/parts", paths.output])
+      ["sh", "-c", script, "sh", paths.store + "/parts", paths.output])
     guard status == 0 else { throw Stop("the parts cannot be read") }
   }
 }
