@@ -86,15 +86,15 @@ struct SandboxTests {
 
   @Test("no other process is seen, and none is left")
   func processes() async {
-    let run = await run("sleep 100 & setsid sleep 100 & ls -d /proc/[0-9]* | wc -l")
+    let run = await run("sleep 600 & setsid sleep 600 & ls -d /proc/[0-9]* | wc -l")
     #expect(run.end == .exited(0))
     #expect(Int(run.text.split(separator: "\n").first ?? "") ?? 100 <= 8)
-    #expect(run.seconds < 4)
+    #expect(run.seconds < muchLonger)
   }
 
   @Test("limits hold inside")
   func withinLimits() async {
-    #expect(await run("sleep 100", limits: limits(wall: 0.3)).end == .timedOut)
+    #expect(await run("sleep 600", limits: limits(wall: 0.3)).end == .timedOut)
     #expect(await run("yes", limits: limits(output: 1000)).end == .outputLimit)
     let busy = await run("while :; do :; done", limits: limits(cpu: 1))
     #expect(busy.end == .cpuLimit)
