@@ -80,6 +80,13 @@ struct TaskLoop {
       failure = outcome
       return true
     }
+    let whole = failure
+    if try fails(0..<0) {
+      // No record is to blame for what happens without any.
+      failure = whole
+      failure.what += ", as it does with nothing to read"
+      return nil
+    }
     while range.count > 1 {
       let middle = range.lowerBound + range.count / 2
       if try fails(range.lowerBound..<middle) {

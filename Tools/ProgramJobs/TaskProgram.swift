@@ -123,28 +123,37 @@ struct TaskAttempt: Sendable {
     return failure
   }
 
-  /// Runs the program, and adds the records that it prints to a sink; on trial there is none.
+  /// Runs the program, and adds the records that it prints to a sink; on trial there is none, and
+  /// they are only looked at.
   func run(
     counters: CounterBox?,
     feed: @escaping @Sendable (RecordWriter) throws(JobStop) -> Void, into sink: GroupSink?
   ) throws(JobStop) -> ProgramFailure? {
     var parser = LineParser(job.form)
+    var objection: String?
+    func add(_ key: RawSpan, _ value: RawSpan) {
+      if let sink { return sink.add(key, value: value) }
+      guard objection == nil else { return }
+      objection = GroupSink.objection(
+        keyByteCount: key.byteCount, valueByteCount: value.byteCount)
+    }
     func parse(
       _ body: (inout LineParser) throws(PrintedFailure) -> Void
     ) throws(JobStop) -> String? {
       do throws(PrintedFailure) { try body(&parser) } catch { return error.words }
+      if let objection { return "what cannot be taken: \(objection)" }
       guard let failure = sink?.failure else { return nil }
       if case .invalidArgument(let what) = failure { return "what cannot be taken: \(what)" }
       throw .store(failure)
     }
     let failure = try run(counters: counters, feed: feed) { (bytes) throws(JobStop) in
       try parse { (parser) throws(PrintedFailure) in
-        try parser.feed(bytes.bytes) { sink?.add($0, value: $1) }
+        try parser.feed(bytes.bytes) { add($0, $1) }
       }
     }
     if let failure { return failure }
     let what = try parse { (parser) throws(PrintedFailure) in
-      try parser.finish { sink?.add($0, value: $1) }
+      try parser.finish { add($0, $1) }
     }
     return what.map { self.failure("printed \($0)") }
   }

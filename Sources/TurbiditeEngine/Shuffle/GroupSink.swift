@@ -109,16 +109,22 @@ package final class GroupSink {
     return check(key, byteCount)
   }
 
+  /// Says why a key and a value of these sizes cannot be taken; nil when they can.
+  package static func objection(keyByteCount: Int, valueByteCount: Int) -> String? {
+    if keyByteCount > Limits.keyByteCount {
+      return "an emitted key has \(keyByteCount) bytes, over \(Limits.keyByteCount)"
+    }
+    if valueByteCount > Limits.valueByteCount {
+      return "an emitted value has \(valueByteCount) bytes, over \(Limits.valueByteCount)"
+    }
+    return nil
+  }
+
   private func check(_ key: ByteView, _ byteCount: Int) -> Bool {
     guard refusal == nil else { return false }
     do throws(StoreError) {
-      guard key.count <= Limits.keyByteCount else {
-        throw .invalidArgument(
-          "an emitted key has \(key.count) bytes, over \(Limits.keyByteCount)")
-      }
-      guard byteCount <= Limits.valueByteCount else {
-        throw .invalidArgument(
-          "an emitted value has \(byteCount) bytes, over \(Limits.valueByteCount)")
+      if let what = GroupSink.objection(keyByteCount: key.count, valueByteCount: byteCount) {
+        throw .invalidArgument(what)
       }
       uncheckedByteCount = 0
       if table.memoryByteCount > tableByteLimit, !table.isEmpty {
