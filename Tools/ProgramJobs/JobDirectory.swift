@@ -79,6 +79,8 @@ final class JobDirectory: Sendable {
   /// The definition of a job whose results are out.
   static let finishedName = "finished"
   static let quarantineName = "quarantine"
+  /// What the results will be known by, written before they get their name.
+  static let publishingName = "publishing"
 
   /// Opens the directory of a job below `jobs`, or makes it.
   ///
@@ -121,6 +123,11 @@ final class JobDirectory: Sendable {
 
   var hasInput: Bool {
     get throws(StoreError) { try names().contains(Self.inputName) }
+  }
+
+  /// Whether the job has written down that it is done, with what it has set aside.
+  var hasFinished: Bool {
+    get throws(StoreError) { try names().contains(Self.finishedName) }
   }
 
   /// The keys between the parts of the input; nil before they are chosen.
@@ -181,21 +188,36 @@ final class JobDirectory: Sendable {
     do throws(SystemError) { return try fileSystem.list("") } catch { throw StoreError(error) }
   }
 
-  /// Removes the whole directory but for its lock, which holds until this object goes.
-  func removeAll() throws(StoreError) {
-    // The definition goes first: what is left of a job without one is nobody's.
+  /// Removes all but the lock and `kept`.
+  ///
+  /// The definition goes first: what is left of a job without one is nobody's. What tells whether
+  /// results are out goes last, so that a removal that was cut off is known for one.
+  func clear(keeping kept: Set<String>) throws(StoreError) {
     try remove(Self.definitionName)
     do throws(SystemError) {
-      try clear("", in: fileSystem)
+      try fileSystem.syncDirectory("")
+      let last: Set = [Self.lockName, Self.publishingName]
+      try TurbiditeProgramJobs.clear("", in: fileSystem, keeping: kept.union(last))
+    } catch { throw StoreError(error) }
+    try remove(Self.publishingName)
+  }
+
+  /// Removes the whole directory; the lock holds until this object goes.
+  func removeAll() throws(StoreError) {
+    try clear(keeping: [])
+    do throws(SystemError) {
+      try TurbiditeProgramJobs.clear("", in: fileSystem)
       _ = try PosixFileSystem.openRoot(path + "/..").removeDirectory(
         String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...]))
     } catch { throw StoreError(error) }
   }
 }
 
-/// Removes all that is in a directory.
-func clear(_ directory: String, in fileSystem: PosixFileSystem) throws(SystemError) {
-  for name in try fileSystem.list(directory) {
+/// Removes all that is in a directory, but for what is in it by a name that is kept.
+func clear(
+  _ directory: String, in fileSystem: PosixFileSystem, keeping kept: Set<String> = []
+) throws(SystemError) {
+  for name in try fileSystem.list(directory) where !kept.contains(name) {
     let path = directory.isEmpty ? name : "\(directory)/\(name)"
     var isDirectory = true
     do throws(SystemError) { _ = try fileSystem.list(path) } catch {

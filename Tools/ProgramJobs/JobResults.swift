@@ -17,7 +17,9 @@ struct JobResults {
   ) throws {
     switch job.definition.destination {
     case .directory(let path):
-      do throws(StoreError) { try publish(asDirectory: path) } catch { throw JobStop.store(error) }
+      do throws(StoreError) {
+        if try !areOut(in: store) { try publish(asDirectory: path) }
+      } catch { throw JobStop.store(error) }
     case .standardOutput:
       let reader = try merged()
       while try step(reader) {
@@ -28,24 +30,76 @@ struct JobResults {
         }
         if let failure { throw failure }
       }
-    case .keyspace(let name):
-      try publish(to: .keyspace(name, replacing: job.definition.replaces), store, isKeyspace: true)
-    case .stream(let name):
-      try publish(to: .stream(name, replacing: job.definition.replaces), store, isKeyspace: false)
+    case .keyspace, .stream: try publish(toStore: store)
     }
+  }
+
+  // MARK: - Whether they can be, or are out
+
+  /// Whether a run of this job that was killed has published its results.
+  func areOut(in store: Store?) throws(StoreError) -> Bool {
+    let files = job.directory.fileSystem
+    guard let mark = try TextFile.read(JobDirectory.publishingName, in: files)?.first?.value else {
+      return false
+    }
+    if let target, let store { return target.occupant(in: store).map { String($0) } == mark }
+    guard case .directory(let path) = job.definition.destination else { return false }
+    do throws(SystemError) {
+      return Self.mark(of: try PosixFileSystem.openRoot(path)) == mark
+    } catch {
+      if error.isAbsent || error.isNotDirectory { return false }
+      throw named(error, below: path)
+    }
+  }
+
+  /// Whether something lies where the results are to go.
+  func haveNoPlace(in store: Store?) throws(StoreError) -> Bool {
+    if let target, let store {
+      return !job.definition.replaces && target.occupant(in: store) != nil
+    }
+    guard case .directory(let path) = job.definition.destination else { return false }
+    let (parent, name) = Self.split(path)
+    do throws(SystemError) {
+      return try PosixFileSystem.openRoot(parent).list("").contains(name)
+    } catch { throw named(error, below: parent) }
+  }
+
+  /// The keyspace or stream that the results go to.
+  private var target: JobTarget? {
+    switch job.definition.destination {
+    case .keyspace(let name): .keyspace(name, replacing: job.definition.replaces)
+    case .stream(let name): .stream(name, replacing: job.definition.replaces)
+    case .directory, .standardOutput: nil
+    }
+  }
+
+  private func write(mark: String) throws(StoreError) {
+    try TextFile.write(
+      [("target", mark)], to: JobDirectory.publishingName, in: job.directory.fileSystem)
+  }
+
+  private static func mark(of directory: PosixFileSystem) -> String {
+    "\(directory.identity.device) \(directory.identity.inode)"
+  }
+
+  /// A directory's parent, and its name there.
+  private static func split(_ path: String) -> (parent: String, name: String) {
+    var trimmed = path
+    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+    let parts = trimmed.split(separator: "/", omittingEmptySubsequences: false)
+    let parent = parts.dropLast().joined(separator: "/")
+    return (
+      parts.count == 1 ? "." : parent.isEmpty ? "/" : parent, parts.last.map(String.init) ?? ""
+    )
   }
 
   // MARK: - A directory
 
   /// A file for each reducer, named as Hadoop does, in a directory that appears by one rename.
   private func publish(asDirectory path: String) throws(StoreError) {
-    var trimmed = path
-    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-    let parts = trimmed.split(separator: "/", omittingEmptySubsequences: false)
-    let name = parts.last.map(String.init) ?? ""
-    let parentPath = parts.dropLast().joined(separator: "/")
-    let parent = parts.count == 1 ? "." : parentPath.isEmpty ? "/" : parentPath
+    let (parent, name) = Self.split(path)
     let temporary = ".unfinished-\(name)"
+    var failure: StoreError?
     do throws(SystemError) {
       let parent = try PosixFileSystem.openRoot(parent)
       if try parent.list("").contains(temporary) {
@@ -66,9 +120,15 @@ struct JobResults {
         }
       }
       try target.syncDirectory("")
+      let made = try PosixFileSystem.openRoot("\(parent.rootPath)/\(temporary)")
+      do throws(StoreError) { try write(mark: Self.mark(of: made)) } catch {
+        failure = error
+        throw SystemError(operation: "write", path: JobDirectory.publishingName, code: 0)
+      }
       try parent.renameDirectory(temporary, to: name)
       try parent.syncDirectory("")
     } catch {
+      if let failure { throw failure }
       if error.isPresent { throw .storeExists(path: path) }
       throw named(error, below: parent)
     }
@@ -153,8 +213,10 @@ struct JobResults {
 
   // MARK: - The store
 
-  private func publish(to target: JobTarget, _ store: Store?, isKeyspace: Bool) throws(JobStop) {
-    guard let store else { preconditionFailure("a store that gets results is open") }
+  private func publish(toStore store: Store?) throws(JobStop) {
+    guard let store, let target else { preconditionFailure("a store that gets results is open") }
+    do throws(StoreError) { if try areOut(in: store) { return } } catch { throw .store(error) }
+    let isKeyspace = if case .keyspace = job.definition.destination { true } else { false }
     let isLines = job.definition.form == .lines
     let reader = try merged()
     let output: any JobOutput
@@ -182,6 +244,7 @@ struct JobResults {
       }
       do throws(StoreError) {
         try writer.finish()
+        if let number = output.number { try write(mark: String(number)) }
         try output.publish()
       } catch { throw .store(error) }
     } catch {

@@ -15,6 +15,8 @@ package enum JobStop: Error, Sendable, Hashable {
   case badRecord(String)
   /// Somebody works on the same job.
   case busy(String)
+  /// What the results are to go to is there already.
+  case taken(String)
   /// What was asked for cannot be done.
   case refused(String)
   case cancelled

@@ -26,6 +26,8 @@ package struct ProgramJobSummary: Sendable {
   package var recordCount = 0
   package var counters: [String: Int] = [:]
   package var quarantined: [QuarantinedRecord] = []
+  /// Whether the results had come out before, and only what the job had kept was to be removed.
+  package var wasDone = false
   /// Where the list of records that were set aside is.
   package var quarantinePath: String?
 }
@@ -60,27 +62,16 @@ package final class ProgramJob: Sendable {
   /// Whether a part of the job was done before.
   package var wasBegun: Bool {
     get throws(JobStop) {
-      do throws(StoreError) { return try directory.hasInput } catch { throw .store(error) }
+      do throws(StoreError) {
+        guard try directory.definition() != nil else { return false }
+        return try directory.hasInput
+      } catch { throw .store(error) }
     }
   }
 
   /// Forgets what was done before.
   package func reset() throws(JobStop) {
-    do throws(SystemError) {
-      for name in try directory.fileSystem.list("") where name != JobDirectory.lockName {
-        var isDirectory = true
-        do throws(SystemError) { _ = try directory.fileSystem.list(name) } catch {
-          guard error.isNotDirectory else { throw error }
-          isDirectory = false
-        }
-        if isDirectory {
-          try clear(name, in: directory.fileSystem)
-          try directory.fileSystem.removeDirectory(name)
-        } else {
-          try directory.fileSystem.remove(name)
-        }
-      }
-    } catch { throw .store(StoreError(error)) }
+    do throws(StoreError) { try directory.clear(keeping: []) } catch { throw .store(error) }
   }
 
   /// Runs the job to its results.
@@ -88,10 +79,14 @@ package final class ProgramJob: Sendable {
   /// - Parameter path: the store's directory.
   /// - Parameter store: the store, open for writing, if the results go there.
   /// - Parameter print: takes the results that go to standard output.
+  /// - Parameter flush: makes sure that all that was printed is where it is to go: only then does
+  ///   the job forget what it has done.
   package func run(
     storeAt path: String, openAs store: Store?,
-    print: (_ key: RawSpan, _ rest: RawSpan) throws -> Void
+    print: (_ key: RawSpan, _ rest: RawSpan) throws -> Void, flush: () throws -> Void
   ) throws -> ProgramJobSummary {
+    let results = JobResults(self)
+    if let summary = try prepare(results, store) { return summary }
     do throws(StoreError) {
       try directory.write(definition)
       if try !directory.hasInput {
@@ -105,16 +100,44 @@ package final class ProgramJob: Sendable {
     } catch { throw JobStop.store(error) }
     var summary = try runTasks(input)
     do throws(StoreError) { try input.blocking.close() } catch { throw JobStop.store(error) }
-    let results = JobResults(self)
     try results.publish(into: store, print: print)
+    try flush()
     try finish(&summary)
     return summary
+  }
+
+  /// Looks whether the job can be done, before any work is.
+  ///
+  /// - Returns: what to say of a job that was killed when it was done and cleared up.
+  private func prepare(
+    _ results: JobResults, _ store: Store?
+  ) throws(JobStop) -> ProgramJobSummary? {
+    do throws(StoreError) {
+      let wasBegun = try directory.definition() != nil
+      if try results.areOut(in: store) {
+        if wasBegun { return nil }
+        var summary = ProgramJobSummary(id: definition.id)
+        summary.wasDone = true
+        try clearUp(&summary)
+        return summary
+      }
+      // What a killed removal has left is no part of this job.
+      if !wasBegun { try directory.clear(keeping: []) }
+      guard try results.haveNoPlace(in: store) else { return nil }
+      if !wasBegun { try directory.removeAll() }
+    } catch { throw .store(error) }
+    throw .taken("what the results are to go to is there already")
   }
 
   private func runTasks(_ store: Store) throws(JobStop) -> ProgramJobSummary {
     let parts: JobInput
     do throws(StoreError) {
-      let source = try definition.source(in: store)
+      let source: JobSource
+      do throws(StoreError) { source = try definition.source(in: store) } catch {
+        // Kept, the job would not see what it reads when that is made later.
+        try directory.removeAll()
+        throw error
+      }
       var cuts = try directory.cuts()
       if cuts == nil {
         let fresh = try source.cuts(in: store, partByteCount: definition.splitByteCount)
@@ -229,16 +252,22 @@ package final class ProgramJob: Sendable {
   /// Keeps what must be kept of a job that is done.
   private func finish(_ summary: inout ProgramJobSummary) throws(JobStop) {
     do throws(StoreError) {
-      if summary.quarantined.isEmpty { return try directory.removeAll() }
+      if !summary.quarantined.isEmpty {
+        try TextFile.write(
+          summary.quarantined.map { ("\($0.task) record \($0.index) \($0.name)", $0.reason) },
+          to: JobDirectory.quarantineName, in: directory.fileSystem)
+        try TextFile.write(
+          definition.fields, to: JobDirectory.finishedName, in: directory.fileSystem)
+      }
+      try clearUp(&summary)
     } catch { throw .store(error) }
-    try reset()
+  }
+
+  /// Removes what is not kept of a job whose results are out.
+  private func clearUp(_ summary: inout ProgramJobSummary) throws(StoreError) {
+    guard try directory.hasFinished else { return try directory.removeAll() }
     let name = JobDirectory.quarantineName
-    do throws(StoreError) {
-      try TextFile.write(
-        summary.quarantined.map { ("\($0.task) record \($0.index) \($0.name)", $0.reason) },
-        to: name, in: directory.fileSystem)
-      try TextFile.write(definition.fields, to: JobDirectory.finishedName, in: directory.fileSystem)
-    } catch { throw .store(error) }
+    try directory.clear(keeping: [JobDirectory.finishedName, name])
     summary.quarantinePath = "\(directory.path)/\(name)"
   }
 }

@@ -52,6 +52,8 @@ final class FileOutput: JobOutput {
     return StoreError(error)
   }
 
+  var number: UInt32? { nil }
+
   var isSerial: Bool { false }
 
   func makeWriter(part: Int) -> any JobOutputWriter { LineWriter(self, part) }

@@ -95,12 +95,26 @@ public struct JobTarget: Sendable {
     case .file(let path): return try FileOutput(path)
     }
   }
+
+  /// The number of the keyspace or stream that has the target's name now; nil for none, or a file.
+  ///
+  /// That of what was dropped is not given again.
+  package func occupant(in store: Store) -> UInt32? {
+    switch kind {
+    case .keyspace(let name, _), .stream(let name, _, _):
+      store.engine.keyspace(named: name)?.id
+    case .file: nil
+    }
+  }
 }
 
 /// Takes results until it is published or discarded.
 ///
 /// Any thread may make a writer; each is one thread's.
 package protocol JobOutput: Sendable {
+  /// What ``JobTarget/occupant(in:)`` gives once this is published.
+  var number: UInt32? { get }
+
   /// Whether one writer must take all results, in the order of their keys.
   var isSerial: Bool { get }
   /// Makes a writer of the results of one part; the parts follow each other by their numbers.
@@ -148,6 +162,8 @@ private struct KeyspaceOutput: JobOutput {
         try engine.createKeyspace(unfinished, nil, changes: nil)
       }
   }
+
+  var number: UInt32? { state.id }
 
   var isSerial: Bool { state.partitionCount != nil }
 

@@ -30,7 +30,6 @@ struct JobRun {
       case .keyspace, .stream:
         // Open all the while: nobody else can take the store from under the results.
         try withStore(at: directory, mode: .existing) { store in
-          if !definition.replaces { try requireAbsent(in: store) }
           try run(openAs: store)
         }
       case .directory, .standardOutput: try run(openAs: nil)
@@ -38,21 +37,6 @@ struct JobRun {
     } catch let stop as JobStop {
       throw failure(stop)
     }
-  }
-
-  /// Before any work is done for what cannot be published.
-  private func requireAbsent(in store: Store) throws {
-    let isTaken: Bool
-    switch definition.destination {
-    case .keyspace(let name): isTaken = try store.blocking.keyspaces().contains(name)
-    case .stream(let name): isTaken = try store.blocking.streams().contains(name)
-    case .directory, .standardOutput: isTaken = false
-    }
-    guard isTaken else { return }
-    throw CommandFailure.stated(
-      Statement(
-        status: ExitStatus.conflict, what: "what the results are to go to is there already",
-        remedy: "choose another name, or give --replace"))
   }
 
   private func run(openAs store: Store?) throws {
@@ -71,9 +55,11 @@ struct JobRun {
     let output = Output.standard()
     var summary: ProgramJobSummary?
     try output.finishing {
-      summary = try job.run(storeAt: directory, openAs: store) { key, rest in
-        try output.append { $0.append(key, rest, as: definition.form) }
-      }
+      summary = try job.run(
+        storeAt: directory, openAs: store,
+        print: { key, rest in
+          try output.append { $0.append(key, rest, as: definition.form) }
+        }, flush: { try output.flush() })
     }
     meter.clear()
     if let summary { try tell(summary) }
@@ -97,6 +83,11 @@ struct JobRun {
       return try report.finish()
     }
     let console = global.console
+    if summary.wasDone {
+      console.note("the results were out already")
+      if let path = summary.quarantinePath { console.note("records were set aside: see \(path)") }
+      return
+    }
     console.note(
       "\(Numbers.counted(summary.recordCount, "record")) in"
         + " \(Numbers.counted(summary.splitCount, "map task"))"
@@ -117,13 +108,19 @@ struct JobRun {
     case .store(let error): return error
     case .cancelled: return CommandFailure.interrupted
     case .refused(let what): return CommandFailure.usage(what)
+    case .taken(let what):
+      return CommandFailure.stated(
+        Statement(
+          status: ExitStatus.conflict, what: what,
+          remedy: "choose another name, or for a keyspace or a stream give --replace"))
     case .busy(let what):
       return CommandFailure.stated(
         Statement(
           status: ExitStatus.conflict, what: what, remedy: "wait for it, or end it"))
     case .badRecord(let what):
       return CommandFailure.badData(
-        what, at: directory, remedy: "give --binary, and programs that read frames")
+        what, at: directory,
+        remedy: "give --binary, and programs that read frames; or mend it, and give --fresh")
     case .program(let failure):
       let tail = failure.errorTail.split(separator: "\n").suffix(5).joined(separator: " | ")
       return CommandFailure.stated(

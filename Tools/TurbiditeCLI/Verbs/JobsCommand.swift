@@ -126,7 +126,7 @@ private func reportingStops<Result>(_ body: () throws -> Result) throws -> Resul
     case .busy(let what):
       throw CommandFailure.stated(Statement(status: ExitStatus.conflict, what: what))
     case .refused(let what): throw CommandFailure.usage(what)
-    case .program, .badRecord, .cancelled: throw stop
+    case .program, .badRecord, .taken, .cancelled: throw stop
     }
   }
 }
