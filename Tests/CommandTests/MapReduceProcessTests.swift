@@ -128,7 +128,15 @@ struct MapReduceProcessTests {
     }
     #expect(try count(into: "keyspace:k", "--replace").status == 0)
     #expect(try words.job("--input", "keyspace:k", "--map", "cat").text == words.counted)
-    #expect(try count(into: words.place.file("no/parent")).status != 0)
+    for output in [
+      words.place.file("no/parent"), words.store + "/inside", "/", ".", "..",
+      "keyspace:unfinished/x",
+      "stream:unfinished/x",
+    ] {
+      let refused = try words.job("--map", "exit 3", "--output", output)
+      #expect(![0, 70].contains(refused.status), "\(output): \(refused.status) \(refused.error)")
+      #expect(words.jobs.isEmpty, "\(output)")
+    }
     let twice = try words.job("--map", #"printf 'k\t1\nk\t2\n'"#, "--output", "keyspace:twice")
     #expect(twice.status != 0 && twice.error.contains("more than once"), "\(twice.error)")
     #expect(!(try words.run(["info", words.store]).text.contains("twice")))

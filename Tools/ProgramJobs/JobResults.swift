@@ -42,7 +42,7 @@ struct JobResults {
     guard let mark = try TextFile.read(JobDirectory.publishingName, in: files)?.first?.value else {
       return false
     }
-    if let target, let store { return target.occupant(in: store).map { String($0) } == mark }
+    if let target, let store { return try target.occupant(in: store).map { String($0) } == mark }
     guard case .directory(let path) = job.definition.destination else { return false }
     do throws(SystemError) {
       return Self.mark(of: try PosixFileSystem.openRoot(path)) == mark
@@ -53,15 +53,21 @@ struct JobResults {
   }
 
   /// Whether something lies where the results are to go.
-  func haveNoPlace(in store: Store?) throws(StoreError) -> Bool {
+  ///
+  /// - Throws: when nothing can lie there, or it is in the store's own directory.
+  func haveNoPlace(in store: Store?, at storePath: String) throws(StoreError) -> Bool {
     if let target, let store {
-      return !job.definition.replaces && target.occupant(in: store) != nil
+      return try target.occupant(in: store) != nil && !job.definition.replaces
     }
     guard case .directory(let path) = job.definition.destination else { return false }
-    let (parent, name) = Self.split(path)
-    do throws(SystemError) {
-      return try PosixFileSystem.openRoot(parent).list("").contains(name)
-    } catch { throw named(error, below: parent) }
+    let root: PosixFileSystem
+    do throws(SystemError) { root = try PosixFileSystem.openRoot(storePath) } catch {
+      throw named(error, below: storePath)
+    }
+    let (parent, name) = try targetDirectory(path, outside: root)
+    do throws(SystemError) { return try parent.list("").contains(name) } catch {
+      throw named(error, below: parent.rootPath)
+    }
   }
 
   /// The keyspace or stream that the results go to.

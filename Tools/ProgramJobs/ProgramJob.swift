@@ -86,7 +86,7 @@ package final class ProgramJob: Sendable {
     print: (_ key: RawSpan, _ rest: RawSpan) throws -> Void, flush: () throws -> Void
   ) throws -> ProgramJobSummary {
     let results = JobResults(self)
-    if let summary = try prepare(results, store) { return summary }
+    if let summary = try prepare(results, store, at: path) { return summary }
     do throws(StoreError) {
       try directory.write(definition)
       if try !directory.hasInput {
@@ -110,7 +110,7 @@ package final class ProgramJob: Sendable {
   ///
   /// - Returns: what to say of a job that was killed when it was done and cleared up.
   private func prepare(
-    _ results: JobResults, _ store: Store?
+    _ results: JobResults, _ store: Store?, at path: String
   ) throws(JobStop) -> ProgramJobSummary? {
     do throws(StoreError) {
       let wasBegun = try directory.definition() != nil
@@ -123,7 +123,12 @@ package final class ProgramJob: Sendable {
       }
       // What a killed removal has left is no part of this job.
       if !wasBegun { try directory.clear(keeping: []) }
-      guard try results.haveNoPlace(in: store) else { return nil }
+      do throws(StoreError) {
+        guard try results.haveNoPlace(in: store, at: path) else { return nil }
+      } catch {
+        if !wasBegun { try directory.removeAll() }
+        throw error
+      }
       if !wasBegun { try directory.removeAll() }
     } catch { throw .store(error) }
     throw .taken("what the results are to go to is there already")

@@ -80,6 +80,12 @@ struct LaunchedProcess: Sendable {
 
   /// Reaps the child, which has ended or is about to; the group must not be signalled any more.
   func reap() -> ProgramEnd {
+    // Without a descriptor, which is what a process with too many open files gets, swift-subprocess
+    // waits for a signal that nobody has asked for, and so for ever.
+    if group.descriptor < 0, let end = group.reap() {
+      outcome.release()
+      return end
+    }
     outcome.release()
     bell.wait()
     return outcome.settled

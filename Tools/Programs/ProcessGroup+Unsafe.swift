@@ -29,6 +29,20 @@ struct ProcessGroup: Sendable {
     return information.si_signo == SIGCHLD
   }
 
+  /// Reaps the leader, which has ended or is about to; nil when somebody else has.
+  func reap() -> ProgramEnd? {
+    var information = siginfo_t()
+    while true {
+      // Safe: the call fills the structure it is given, or fails.
+      let code = unsafe waitid(P_PID, id_t(leader), &information, WEXITED)
+      if code == 0 { break }
+      if errno != EINTR { return nil }
+    }
+    // Safe: the call succeeded, so what it has filled in is about a child.
+    let status = unsafe information._sifields._sigchld.si_status
+    return information.si_code == Int32(CLD_EXITED) ? .exited(status) : .signaled(status)
+  }
+
   /// Sends a signal to all of the group; those that are stopped go on, so that they get it.
   func send(_ signal: Int32) {
     // A failure says that there is nobody left who could get it.

@@ -99,11 +99,14 @@ public struct JobTarget: Sendable {
   /// The number of the keyspace or stream that has the target's name now; nil for none, or a file.
   ///
   /// That of what was dropped is not given again.
-  package func occupant(in store: Store) -> UInt32? {
+  ///
+  /// - Throws: when results cannot have that name.
+  package func occupant(in store: Store) throws(StoreError) -> UInt32? {
     switch kind {
     case .keyspace(let name, _), .stream(let name, _, _):
-      store.engine.keyspace(named: name)?.id
-    case .file: nil
+      try JobTarget.requireUsersName(name)
+      return store.engine.keyspace(named: name)?.id
+    case .file: return nil
     }
   }
 }

@@ -117,7 +117,7 @@ private func makeCheckpoint(
 
 /// The parent of a directory that is to be made, which does not lie in the store, and its name
 /// there.
-func targetDirectory(
+package func targetDirectory(
   _ path: String, outside store: PosixFileSystem?
 ) throws(StoreError) -> (parent: PosixFileSystem, name: String) {
   var trimmed = path
