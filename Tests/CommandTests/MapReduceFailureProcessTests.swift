@@ -4,7 +4,7 @@ import Testing
 @testable import TurbiditeCLI
 
 /// Programs of a job that fail, in every way that programs do.
-@Suite("Jobs of programs that fail")
+@Suite("Jobs of programs that fail", .onThreadsOfItsOwn)
 struct MapReduceFailureProcessTests {
   /// A command that fails, what is said of it, and options.
   struct Fault: Sendable, CustomTestStringConvertible {

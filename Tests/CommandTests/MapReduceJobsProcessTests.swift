@@ -9,7 +9,7 @@ import Glibc
 
 /// Jobs as things that lie in a store: listed, gone on with, removed, and each the same however it
 /// is worked on.
-@Suite("Jobs of programs, begun and ended")
+@Suite("Jobs of programs, begun and ended", .onThreadsOfItsOwn)
 struct MapReduceJobsProcessTests {
   @Test("the number of workers, shards and parts, and the memory, change no result")
   func same() throws {
@@ -164,6 +164,37 @@ struct MapReduceJobsProcessTests {
     #expect(!outcome.error.contains("going on"), "\(outcome.error)")
     #expect(try words.results("out") == words.lines.map { $0.key + "\n" }.joined())
     try words.requireClean()
+  }
+
+  @Test(
+    "a job whose results are out and that could not be removed is not in its own way",
+    arguments: ["out", "keyspace:out", "stream:out"])
+  func published(_ output: String) throws {
+    let words = try JobPlace(lineCount: 30)
+    // A name that is not UTF-8, and so none that the removal knows.
+    let arguments = [
+      "mapreduce", words.store, "--map",
+      "cut -f 1; cd '\(words.store)'/jobs/*/input && : >odd$(printf '\\377')",
+      "--output", output == "out" ? words.place.file("out") : output,
+    ]
+    let stuck = try words.run(arguments)
+    #expect(stuck.status != 0 && words.jobs.count == 1, "\(stuck.error)")
+    let freed = try runProgram(
+      "/bin/sh", ["-c", "cd '\(words.store)'/jobs/*/input && rm odd*"])
+    #expect(freed.status == 0, "\(freed.error)")
+    let outcome = try words.run(arguments)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.error.contains("the results were out already"), "\(outcome.error)")
+    try words.requireClean(output)
+    let keys = words.lines.map { $0.key + "\n" }.joined()
+    switch output {
+    case "out": #expect(try words.results("out") == keys)
+    default:
+      let found = try words.job("--input", output, "--map", "cat").text
+      #expect(found.split(separator: "\n").count == 30)
+    }
+    // Now it is another job, and the name is taken.
+    #expect(try words.run(arguments).status == 75)
   }
 
   private static let refusal: String? = {

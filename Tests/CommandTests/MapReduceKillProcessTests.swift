@@ -10,7 +10,7 @@ import Glibc
 /// Jobs that are killed at any moment, and given again until they end.
 ///
 /// TURBIDITE_JOB_KILL_ROUNDS says how many jobs each test runs so.
-@Suite("Jobs of programs and SIGKILL")
+@Suite("Jobs of programs and SIGKILL", .serialized, .onThreadsOfItsOwn)
 struct MapReduceKillProcessTests {
   private static let rounds =
     ProcessInfo.processInfo.environment["TURBIDITE_JOB_KILL_ROUNDS"].flatMap { Int($0) } ?? 4
@@ -85,7 +85,7 @@ struct MapReduceKillProcessTests {
       for attempt in 0... {
         // Most come in the first half: later the job has little left to be killed at.
         let delay = useconds_t.random(
-          in: 1_000...(useconds_t(milliseconds * 1_100)), using: &random)
+          in: 1_000...(useconds_t(milliseconds * 800)), using: &random)
         let outcome = try run(
           words, arguments + (isStored ? ["--replace"] : []),
           Int.random(in: 0..<4, using: &random) == 0 ? SIGTERM : SIGKILL,

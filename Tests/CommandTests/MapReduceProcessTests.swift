@@ -4,7 +4,7 @@ import Testing
 @testable import TurbiditeCLI
 
 /// The built command with other people's mappers and reducers.
-@Suite("Jobs of programs")
+@Suite("Jobs of programs", .onThreadsOfItsOwn)
 struct MapReduceProcessTests {
   @Test("awk counts words, with and without a combiner, as counting by hand does")
   func awk() throws {
