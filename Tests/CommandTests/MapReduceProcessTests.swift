@@ -220,7 +220,7 @@ struct MapReduceProcessTests {
       #expect(outcome.error.contains(key), "\(outcome.error)")
     }
     let value = try words.job("--map", "cat", "--values-only", "--prefix", #"a\x09"#)
-    #expect(value.status == 65 && value.error.contains("newline in the value"), "\(value.error)")
+    #expect(value.status == 0, "without keys the input is text, and a value may be several lines")
     let plain = try words.job("--map", "cat", "--values-only", "--prefix", #"a\x0a"#)
     #expect(plain.status == 0 && plain.text == "\n", "a key that is not given hinders nothing")
   }

@@ -70,8 +70,8 @@ struct EndTests {
 
   @Test("a child in a session of its own is not waited for either", arguments: ["sleep 120", "yes"])
   func session(command: String) async {
-    let run = await perform(
-      "setsid sh -c 'sleep 0.05; exec timeout 120 \(command)' & exit 0", limits: limits(grace: 0.3))
+    let child = "setsid sh -c 'sleep 0.05; exec timeout 120 \(command)' & exit 0"
+    let run = await perform(child, limits: limits(grace: 0.3))
     #expect(run.end == .exited(0))
     #expect(run.seconds < muchLonger)
   }

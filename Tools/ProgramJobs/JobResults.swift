@@ -104,7 +104,8 @@ struct JobResults {
   /// A file for each reducer, named as Hadoop does, in a directory that appears by one rename.
   private func publish(asDirectory path: String) throws(StoreError) {
     let (parent, name) = Self.split(path)
-    let temporary = ".unfinished-\(name)"
+    // The job's own: another with the same target must not find it.
+    let temporary = ".unfinished-\(job.definition.id)"
     var failure: StoreError?
     do throws(SystemError) {
       let parent = try PosixFileSystem.openRoot(parent)

@@ -62,8 +62,11 @@ struct MapTask: Sendable {
           counters: isTrial ? nil : counters,
           feed: { (writer) throws(JobStop) in
             try self.feed(selection, read) { key, value in
-              self.job.definition.takesValuesOnly
-                ? writer.write(value, RawSpan()) : writer.writeRecord(key, value)
+              // A line that is all value is all key to who takes it apart again.
+              !self.job.definition.takesValuesOnly
+                ? writer.writeRecord(key, value)
+                : self.job.definition.form == .frames
+                  ? writer.write(RawSpan(), value) : writer.write(value, RawSpan())
             }
           }, into: isTrial ? nil : sink)
       }
