@@ -68,7 +68,8 @@ struct EndTests {
     #expect(run.text == "late\n")
   }
 
-  @Test("a child in a session of its own is not waited for either", arguments: ["sleep 120", "yes"])
+  @Test(
+    "a child in a session of its own is not waited for either", arguments: ["sleep 120", "yes"])
   func session(command: String) async {
     let child = "setsid sh -c 'sleep 0.05; exec timeout 120 \(command)' & exit 0"
     let run = await perform(child, limits: limits(grace: 0.3))
