@@ -48,11 +48,21 @@ struct Launch: Sendable {
     self.mark = mark
     let walls = program.sandbox?.words(for: program) ?? []
     let inner = ["/bin/sh", "-c", script, "sh"] + words
-    arguments = ["-c", limits + #"exec "$@""#, "sh"] + walls + inner
+    // bwrap sees to it itself that the program ends with us.
+    let bond = program.sandbox == nil ? Self.bond : ""
+    arguments = ["-c", limits + bond + #"exec "$@""#, "sh"] + walls + inner
     environment = program.sandbox == nil ? program.environment : [:]
     // With a sandbox it changes its directory inside, where /tmp is another.
     directory = program.sandbox == nil ? program.directory : nil
   }
+
+  /// Has the program killed when this process dies, where setpriv (util-linux 2.33) is there.
+  ///
+  /// As with bwrap, it is the death of the thread that counts which started the program; that of
+  /// swift-subprocess lives as long as the process.
+  private static let bond = """
+    if setpriv --pdeathsig KILL true 2>/dev/null; then exec setpriv --pdeathsig KILL "$@"; fi;
+    """
 
   private static func limitCommands(_ limits: ProgramLimits) -> String {
     // A crash is no reason to write a file into the working directory.

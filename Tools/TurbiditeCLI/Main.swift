@@ -14,8 +14,9 @@ struct TurbiditeCommand: ParsableCommand {
     discussion: """
       Data goes to standard output, everything else to standard error. Verbs that only look open \
       the store read-only and write nothing. Exit statuses: 0 done; 1 absent; 64 usage; 65 bad \
-      record; 66 no store or file; 69 closed; 70 bug; 73 no room; 74 input or output; 75 in use; \
-      76 damage; 77 not permitted; 78 format or configuration; 128 + n ended by signal n.
+      record; 66 no store or file; 69 closed; 70 your program, or a bug; 73 no room; 74 input or \
+      output; 75 in use; 76 damage; 77 not permitted; 78 format or configuration; 128 + n ended \
+      by signal n.
       """,
     version: libraryVersion,
     groupedSubcommands: [
