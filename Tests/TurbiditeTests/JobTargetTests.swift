@@ -68,6 +68,23 @@ struct JobTargetTests {
     #expect(try verify(storeAt: scratch.file("store"), deep: true).isClean)
   }
 
+  @Test("lines of a file are in the order of the keys, whichever part is done first")
+  func slowParts() throws {
+    let scratch = ScratchDirectory()
+    let store = try open(scratch)
+    try text.load(into: store)
+    let first = try #require(counts.first?.key)
+    try store.blocking.mapReduce(
+      over: .scan(), into: .file(scratch.file("counts.tsv")), options: JobOptions(workerCount: 4),
+      map: words,
+      reduce: Reducer<Int, Int>.group { key, values in
+        if key == first { usleep(200_000) }
+        return values.reduce(0, +)
+      })
+    let file = try String(contentsOfFile: scratch.file("counts.tsv"), encoding: .utf8)
+    #expect(file == counts.map { "\($0.key)\t\($0.value)\n" }.joined())
+  }
+
   @Test("results replace a keyspace only when asked, at once; handles of the old one say so")
   func replacing() throws {
     let scratch = ScratchDirectory()
