@@ -20,7 +20,7 @@ private final class JobScript: @unchecked Sendable {
 
   var changes: [Int] { counts.withLock { $0.changes } }
 
-  init(_ target: JobTarget, failingFrom stop: Int?) throws {
+  init(_ target: JobTarget, memtableByteCount: Int, failingFrom stop: Int?) throws {
     self.target = target
     machine.disk.beforeOperation = { [unowned self] operation, index throws(SystemError) in
       let fails = counts.withLock { counts in
@@ -30,7 +30,7 @@ private final class JobScript: @unchecked Sendable {
       if fails { throw SystemError(operation: "crash", path: operation.path, code: EIO) }
     }
     var options = Store.Options(shardCount: 2)
-    options.memtableByteCount = 8 << 10
+    options.memtableByteCount = memtableByteCount
     let store = try machine.open(options)
     let old = try store.blocking.createKeyspace("x")
     try store.blocking.put("old", "1", in: old)
@@ -82,14 +82,19 @@ private final class JobScript: @unchecked Sendable {
 
 @Suite("Crashes of jobs")
 struct JobCrashTests {
-  @Test("a crash at any operation of a job leaves the old keyspace or the whole new one")
-  func everywhere() throws {
+  /// Results that are in tables before the keyspace gets its name, and results that are in the log.
+  @Test(
+    "a crash at any operation of a job leaves the old keyspace or the whole new one",
+    arguments: [8 << 10, 1 << 20])
+  func everywhere(_ memtableByteCount: Int) throws {
     let target = JobTarget.keyspace("x", replacing: true)
-    let whole = try JobScript(target, failingFrom: nil)
+    let whole = try JobScript(
+      target, memtableByteCount: memtableByteCount, failingFrom: nil)
     #expect(whole.isAcknowledged)
     #expect(whole.changes.count > 10)
     for stop in whole.changes + [Int.max] {
-      let script = try JobScript(target, failingFrom: stop)
+      let script = try JobScript(
+        target, memtableByteCount: memtableByteCount, failingFrom: stop)
       for survival in [Survival.nothingUnsynced, .processKill, .random(UInt64(stop))] {
         try script.check(survival)
       }
