@@ -55,6 +55,8 @@ extension SystemError {
 
   /// What the system says when there is no memory.
   package static let noMemoryCode: Int32 = ENOMEM
+  /// That of a file that is not there.
+  package static let absentCode: Int32 = ENOENT
 
   /// The name is taken.
   package var isPresent: Bool { code == EEXIST }

@@ -44,6 +44,19 @@ struct SandboxTests {
     #expect(await run("kill -SEGV $$").end == .exited(139))
   }
 
+  @Test("root has no more rights inside than anybody")
+  func root() async {
+    let run = await run("grep CapEff /proc/self/status | tr -d '\\t'")
+    #expect(run.text == "CapEff:0000000000000000\n")
+    for command in [
+      "mount -o remount,rw,bind /", "umount -l /tmp",
+      // What is written would change nothing.
+      "cat /proc/sys/kernel/core_pattern >/proc/sys/kernel/core_pattern",
+    ] {
+      #expect(await self.run("{ \(command); } 2>/dev/null && echo done").text == "", "\(command)")
+    }
+  }
+
   @Test("there is no network")
   func network() async {
     let run = await run("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '")

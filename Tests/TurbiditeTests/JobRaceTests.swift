@@ -4,6 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 import TurbiditeSimulation
+import TurbiditeSystem
 
 @testable import Turbidite
 
@@ -31,7 +32,7 @@ struct JobRaceTests {
     try load(store, 2_000)
     let file = scratch.file("out.tsv")
     for target in [JobTarget.keyspace("x"), .stream("y"), .file(file)] {
-      let refused = Mutex<StoreError?>(nil)
+      let refused = Guarded<StoreError?>(nil)
       let begun = Atomic<Bool>(false)
       let summary = try store.blocking.mapReduce(
         over: .scan(), into: target, options: JobOptions(workerCount: 1),
@@ -92,7 +93,7 @@ struct JobRaceTests {
     let scratch = ScratchDirectory()
     let store = try open(scratch)
     try load(store, 10)
-    let handle = Mutex<Keyspace?>(nil)
+    let handle = Guarded<Keyspace?>(nil)
     try store.blocking.mapReduce(
       over: .scan(), into: .keyspace("x"),
       map: { record, emit in

@@ -4,6 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 import TurbiditeSimulation
+import TurbiditeSystem
 
 @testable import Turbidite
 
@@ -298,7 +299,7 @@ struct JobTargetTests {
       try await store.count(over: .scan(.prefix("line/0002")), options: options) {
         !$0.value.isEmpty
       } == text.lines[200..<300].filter { !$0.words.isEmpty }.count)
-    let seen = Mutex<Set<Int>>([])
+    let seen = Guarded<Set<Int>>([])
     try await store.forEachParallel(over: .scan(range), options: options) { record in
       let number = record.lineNumber
       seen.withLock { _ = $0.insert(number) }
@@ -335,7 +336,7 @@ struct JobTargetTests {
     let scratch = ScratchDirectory()
     let store = try open(scratch)
     try text.load(into: store)
-    let last = Mutex<JobProgress?>(nil)
+    let last = Guarded<JobProgress?>(nil)
     var options = JobOptions(workerCount: 3, splitByteCount: 500)
     options.progress = { progress in last.withLock { $0 = progress } }
     let result = try store.blocking.mapReduce(

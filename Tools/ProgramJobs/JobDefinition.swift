@@ -39,6 +39,8 @@ package struct JobDefinition: Sendable, Hashable {
   package var splitByteCount = 32 << 20
   package var isSandboxed = false
   package var environment: [String: String] = [:]
+  /// Where programs are run, and from where paths in commands are meant; nil for wherever.
+  package var directory: String?
 
   package init(destination: JobDestination) { self.destination = destination }
 
@@ -67,6 +69,7 @@ package struct JobDefinition: Sendable, Hashable {
     if takesValuesOnly { add("values only", "") }
     add("split bytes", String(splitByteCount))
     if isSandboxed { add("sandbox", "") }
+    add("working directory", directory)
     for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
       add("variable \(name)", value)
     }
@@ -112,6 +115,7 @@ package struct JobDefinition: Sendable, Hashable {
         guard let count = Int(value), count > 0 else { return nil }
         splitByteCount = count
       case "sandbox": isSandboxed = true
+      case "working directory": directory = value
       default:
         guard name.hasPrefix("variable ") else { return nil }
         environment[String(name.dropFirst("variable ".count))] = value

@@ -11,6 +11,8 @@ import TurbiditeSystem
 /// What a finished task has left.
 struct FinishedTask: Sendable {
   var runs: [TaskRun] = []
+  /// What a reducer has printed, as it was when the task ended.
+  var output: OutputMark?
   var recordCount = 0
   var counters: [String: Int] = [:]
   var quarantined: [QuarantinedRecord] = []
@@ -19,6 +21,7 @@ struct FinishedTask: Sendable {
     var fields = runs.map {
       ("run", "\($0.number) \($0.byteCount) \($0.footerChecksum)")
     }
+    if let output { fields.append(("output", "\(output.byteCount) \(output.checksum)")) }
     fields.append(("records", String(recordCount)))
     fields += counters.sorted { $0.key < $1.key }.map { ("counter \($0.key)", String($0.value)) }
     fields += quarantined.map { ("quarantined \($0.index) \($0.name)", $0.reason) }
@@ -34,6 +37,10 @@ struct FinishedTask: Sendable {
         guard numbers.count == 3 else { return nil }
         runs.append(
           TaskRun(number: numbers[0], byteCount: numbers[1], footerChecksum: numbers[2]))
+      } else if name == "output" {
+        let numbers = value.split(separator: " ").compactMap { UInt64($0) }
+        guard numbers.count == 2 else { return nil }
+        output = OutputMark(byteCount: numbers[0], checksum: numbers[1])
       } else if name == "records" {
         guard let count = Int(value) else { return nil }
         recordCount = count
@@ -51,6 +58,30 @@ struct FinishedTask: Sendable {
       } else {
         return nil
       }
+    }
+  }
+}
+
+/// The length and checksum of a file.
+struct OutputMark: Sendable, Hashable {
+  var byteCount: UInt64
+  /// XXH3-64 of each MiB in turn, the one before it being the seed.
+  var checksum: UInt64
+
+  init(byteCount: UInt64, checksum: UInt64) {
+    self.byteCount = byteCount
+    self.checksum = checksum
+  }
+
+  /// Of a file as it is now.
+  init(of file: any File) throws(StoreError) {
+    byteCount = 0
+    checksum = 0
+    while true {
+      let piece = try file.bytes(at: byteCount, atMost: 1 << 20)
+      if piece.isEmpty { return }
+      checksum = Bytes.lending(piece) { FieldScan.hash(of: $0, seed: checksum) }
+      byteCount += UInt64(piece.count)
     }
   }
 }
@@ -106,7 +137,7 @@ final class JobDirectory: Sendable {
 
   func definition() throws(StoreError) -> JobDefinition? {
     guard let fields = try TextFile.read(Self.definitionName, in: fileSystem) else { return nil }
-    guard let definition = JobDefinition(fields) else {
+    guard let definition = JobDefinition(fields), path.hasSuffix("/" + definition.id) else {
       throw .corrupt(
         Damage(file: "\(path)/\(Self.definitionName)", offset: 0, finding: "no definition"))
     }
@@ -151,11 +182,20 @@ final class JobDirectory: Sendable {
 
   // MARK: - Its tasks
 
+  /// What a task has left; nil when it is not done, or what it printed is not what it was.
   func finished(_ task: TaskName) throws(StoreError) -> FinishedTask? {
     guard let fields = try TextFile.read(task.finishedName, in: fileSystem) else { return nil }
     guard let finished = FinishedTask(fields, task: task.description) else {
       throw .corrupt(
         Damage(file: "\(path)/\(task.finishedName)", offset: 0, finding: "no finished task"))
+    }
+    guard !task.isMap else { return finished }
+    // To do it again costs less than an error that only a person can do something about.
+    do throws(StoreError) {
+      guard try OutputMark(of: openFile(task.outputName)) == finished.output else { return nil }
+    } catch {
+      guard case .io(_, _, let code) = error, code == SystemError.absentCode else { throw error }
+      return nil
     }
     return finished
   }
@@ -184,7 +224,7 @@ final class JobDirectory: Sendable {
     }
   }
 
-  private func names() throws(StoreError) -> [String] {
+  func names() throws(StoreError) -> [String] {
     do throws(SystemError) { return try fileSystem.list("") } catch { throw StoreError(error) }
   }
 

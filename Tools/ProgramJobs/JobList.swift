@@ -87,5 +87,15 @@ package func removeJob(_ id: String, below jobs: String) throws(JobStop) {
     throw .refused("there is no job \(id)")
   }
   let directory = try JobDirectory(id, below: jobs)
-  do throws(StoreError) { try directory.removeAll() } catch { throw .store(error) }
+  do throws(StoreError) {
+    do throws(StoreError) {
+      if let definition = try directory.definition() {
+        try JobResults.removeUnfinished(of: definition)
+      }
+    } catch {
+      // A definition that is damaged names no place, and is no reason to keep the job.
+      guard case .corrupt = error else { throw error }
+    }
+    try directory.removeAll()
+  } catch { throw .store(error) }
 }

@@ -105,7 +105,7 @@ struct JobResults {
   private func publish(asDirectory path: String) throws(StoreError) {
     let (parent, name) = Self.split(path)
     // The job's own: another with the same target must not find it.
-    let temporary = ".unfinished-\(job.definition.id)"
+    let temporary = Self.unfinishedName(of: job.definition)
     var failure: StoreError?
     do throws(SystemError) {
       let parent = try PosixFileSystem.openRoot(parent)
@@ -135,10 +135,33 @@ struct JobResults {
       try parent.renameDirectory(temporary, to: name)
       try parent.syncDirectory("")
     } catch {
+      // As above: the first failure is the one to act on.
+      do throws(StoreError) { try Self.removeUnfinished(of: job.definition) } catch _ {}
       if let failure { throw failure }
-      if error.isPresent { throw .storeExists(path: path) }
+      if error.isPresent { throw .invalidArgument("there is something at \(path) already") }
       throw named(error, below: parent)
     }
+  }
+
+  /// Removes what a job that was stopped has left beside its directory of results.
+  static func removeUnfinished(of definition: JobDefinition) throws(StoreError) {
+    guard case .directory(let path) = definition.destination else { return }
+    let (parentPath, _) = split(path)
+    do throws(SystemError) {
+      let parent: PosixFileSystem
+      do throws(SystemError) { parent = try PosixFileSystem.openRoot(parentPath) } catch {
+        if error.isAbsent || error.isNotDirectory { return }
+        throw error
+      }
+      let temporary = unfinishedName(of: definition)
+      guard try parent.list("").contains(temporary) else { return }
+      try clear(temporary, in: parent)
+      try parent.removeDirectory(temporary)
+    } catch { throw named(error, below: parentPath) }
+  }
+
+  private static func unfinishedName(of definition: JobDefinition) -> String {
+    ".unfinished-\(definition.id)"
   }
 
   private func copy(
@@ -256,8 +279,18 @@ struct JobResults {
       } catch { throw .store(error) }
     } catch {
       // What failed first is what counts: the same trouble may be in the way of clearing up.
-      do throws(StoreError) { try output.discard() } catch _ {}
+      do throws(StoreError) {
+        try output.discard()
+        // A reducer that was mended is to be asked again.
+        if case .store(.userCode) = error { try forgetReducers() }
+      } catch _ {}
       throw error
+    }
+  }
+
+  private func forgetReducers() throws(StoreError) {
+    for number in 0..<job.definition.reducerCount {
+      try job.directory.remove(TaskName(isMap: false, number: number).finishedName)
     }
   }
 }

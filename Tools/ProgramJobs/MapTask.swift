@@ -24,13 +24,27 @@ struct MapTask: Sendable {
       attemptCount: job.settings.attemptCount, quarantine: job,
       recordCount: { () throws(JobStop) in try count() },
       name: { (index) throws(JobStop) in try name(of: index) })
-    let quarantined = try loop.run(task) { (number, selection, isTrial) throws(JobStop) in
-      let (failure, finished) = try attempt(number, selection, isTrial: isTrial)
-      if failure == nil, !isTrial { done = finished }
-      return failure
+    do throws(JobStop) {
+      done.quarantined = try loop.run(task) { (number, selection, isTrial) throws(JobStop) in
+        let (failure, finished) = try attempt(number, selection, isTrial: isTrial)
+        if failure == nil, !isTrial { done = finished }
+        return failure
+      }
+    } catch {
+      // Nobody comes back for them, and they may be why the disk is full.
+      do throws(StoreError) { try removeRuns() } catch _ {}
+      throw error
     }
-    done.quarantined = quarantined
     return done
+  }
+
+  private func removeRuns() throws(StoreError) {
+    let first = UInt64(task.number) * MapTask.runLimit + 1
+    let names = try job.directory.names().filter { name in
+      guard name.hasSuffix(".run"), let number = UInt64(name.dropLast(4)) else { return false }
+      return first..<first + MapTask.runLimit ~= number
+    }
+    for name in names { try job.directory.remove(name) }
   }
 
   private func attempt(
@@ -41,7 +55,7 @@ struct MapTask: Sendable {
     let runs = TaskRuns(
       split: task.number, partitionCount: job.definition.reducerCount,
       tableByteCount: max(1 << 20, job.settings.memoryByteCount / 2 / workerCount),
-      disk: disk(), combine: combiner(number, counters, combining))
+      disk: disk(isKept: !isTrial), combine: combiner(number, isTrial ? nil : counters, combining))
     let sink: GroupSink
     do throws(StoreError) { sink = try runs.makeSink() } catch { throw .store(error) }
     let read = Guarded(0)
@@ -68,9 +82,9 @@ struct MapTask: Sendable {
                 : self.job.definition.form == .frames
                   ? writer.write(RawSpan(), value) : writer.write(value, RawSpan())
             }
-          }, into: isTrial ? nil : sink)
+          }, into: sink)
       }
-      if failure == nil, !isTrial {
+      if failure == nil {
         do throws(StoreError) { try sink.finish() } catch { throw .store(error) }
       }
     } catch {
@@ -163,8 +177,9 @@ struct MapTask: Sendable {
     return name
   }
 
-  /// Where the task's runs go: files with names, which the next attempt replaces.
-  private func disk() -> RunDisk {
+  /// Where the task's runs go: files with names, which the next attempt replaces, or on trial
+  /// without.
+  private func disk(isKept: Bool) -> RunDisk {
     let count = Guarded<UInt64>(0)
     let first = UInt64(task.number) * MapTask.runLimit + 1
     let directory = job.directory
@@ -176,13 +191,15 @@ struct MapTask: Sendable {
       guard number < first + MapTask.runLimit else {
         throw .resourceExhausted("a map task has more than \(MapTask.runLimit) runs")
       }
-      return RunFile(file: try directory.makeFile(TaskName.runName(number)), number: number)
+      let file = try directory.makeFile(TaskName.runName(number))
+      if !isKept { try directory.remove(TaskName.runName(number)) }
+      return RunFile(file: file, number: number)
     }
   }
 
   /// Has the combiner go over what is grouped before it is written.
   private func combiner(
-    _ number: Int, _ counters: CounterBox, _ stop: Guarded<JobStop?>
+    _ number: Int, _ counters: CounterBox?, _ stop: Guarded<JobStop?>
   ) -> Combine? {
     guard job.definition.combine != nil else { return nil }
     let attempt = attempt(.combiner, number)

@@ -25,6 +25,9 @@ struct ReduceTask: Sendable {
       if failure == nil, !isTrial {
         done.recordCount = groupCount
         done.counters = counters.values
+        do throws(StoreError) {
+          done.output = try OutputMark(of: job.directory.openFile(task.outputName))
+        } catch { throw .store(error) }
       }
       return failure
     }
@@ -49,7 +52,14 @@ struct ReduceTask: Sendable {
     let attempt = TaskAttempt(
       job: job.definition, jobID: job.definition.id, settings: job.settings, task: task,
       role: .reducer, number: number, taskCount: 0, isCancelled: job.isCancelled)
-    let failure = try attempt.run(
+    // What goes to a directory goes there as it was printed.
+    var check: TaskAttempt.ResultCheck?
+    switch job.definition.destination {
+    case .directory: break
+    case .keyspace: check = .init(job.definition.form, needsKeys: true)
+    case .stream, .standardOutput: check = .init(job.definition.form, needsKeys: false)
+    }
+    var failure = try attempt.run(
       counters: counters,
       feed: { (writer) throws(JobStop) in
         let count = try writer.write(
@@ -58,8 +68,11 @@ struct ReduceTask: Sendable {
       },
       take: { (bytes) throws(JobStop) in
         do throws(StoreError) { try output?.append(bytes) } catch { throw .store(error) }
-        return nil
+        return check?.objection(to: bytes)
       })
+    if failure == nil, let what = check?.objection(to: nil) {
+      failure = attempt.failure("printed \(what)")
+    }
     if failure == nil {
       do throws(StoreError) { try output?.finish() } catch { throw .store(error) }
     }

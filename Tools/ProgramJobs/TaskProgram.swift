@@ -95,7 +95,8 @@ struct TaskAttempt: Sendable {
     take: (UnsafeRawBufferPointer) throws(JobStop) -> String?
   ) throws(JobStop) -> ProgramFailure? {
     let program = Program(
-      command: command, environment: environment, limits: settings.limits,
+      command: command, environment: environment, directory: job.directory,
+      limits: settings.limits,
       sandbox: job.isSandboxed ? Sandbox() : nil)
     let form = job.form
     let feedStop = Guarded<JobStop?>(nil)
@@ -158,7 +159,38 @@ struct TaskAttempt: Sendable {
     return what.map { self.failure("printed \($0)") }
   }
 
-  private func failure(_ what: String) -> ProgramFailure {
+  /// Says, piece by piece, why what is printed cannot be a result.
+  struct ResultCheck {
+    private var parser: LineParser
+    private let needsKeys: Bool
+
+    /// - Parameter needsKeys: whether an empty key is none.
+    init(_ form: LineParser.Form, needsKeys: Bool) {
+      parser = LineParser(form)
+      self.needsKeys = needsKeys
+    }
+
+    /// - Parameter bytes: nil at the end.
+    mutating func objection(to bytes: UnsafeRawBufferPointer?) -> String? {
+      var objection: String?
+      let needsKeys = needsKeys
+      func look(_ key: RawSpan, _ rest: RawSpan) {
+        guard objection == nil else { return }
+        if needsKeys, key.byteCount == 0 { objection = "an empty key, which no keyspace can hold" }
+        if let what = GroupSink.objection(
+          keyByteCount: key.byteCount, valueByteCount: rest.byteCount)
+        {
+          objection = "what cannot be taken: \(what)"
+        }
+      }
+      do throws(PrintedFailure) {
+        if let bytes { try parser.feed(bytes.bytes, look) } else { try parser.finish(look) }
+      } catch { return error.words }
+      return objection
+    }
+  }
+
+  func failure(_ what: String) -> ProgramFailure {
     ProgramFailure(task: "\(role.rawValue) of \(task)", what: what, errorTail: "")
   }
 }

@@ -1,7 +1,8 @@
 // TextFile — small facts of a job in files of lines, whole or not at all.
 //
 // Room:    ProgramJobs.
-// Format:  FORMAT.md section 9: a name, a tab, a value, with C's escapes; `end` is the last line.
+// Format:  FORMAT.md section 9: a name, a tab, a value, with C's escapes; the last line is `end`
+//          and a checksum.
 
 import Turbidite
 import TurbiditeEngine
@@ -13,7 +14,12 @@ enum TextFile {
   private static let largestByteCount: UInt64 = 256 << 20
 
   static func text(of fields: [(name: String, value: String)]) -> String {
-    fields.map { "\(escaped($0.name))\t\(escaped($0.value))\n" }.joined() + "end\t\n"
+    let text = fields.map { "\(escaped($0.name))\t\(escaped($0.value))\n" }.joined()
+    return text + "end\t\(checksum(of: text))\n"
+  }
+
+  private static func checksum(of text: String) -> String {
+    String(Bytes(text).withBytes { FieldScan.hash(of: $0) }, radix: 16)
   }
 
   /// Writes a file under its final name, durably.
@@ -55,7 +61,12 @@ enum TextFile {
     guard let text = String(validating: bytes, as: UTF8.self) else { throw damage("no text") }
     var fields: [(String, String)] = []
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    guard lines.popLast() == "", lines.popLast() == "end\t" else { throw damage("no end") }
+    guard lines.popLast() == "", let end = lines.popLast(), end.hasPrefix("end\t") else {
+      throw damage("no end")
+    }
+    guard end.dropFirst(4) == checksum(of: lines.map { $0 + "\n" }.joined()) else {
+      throw damage("another checksum")
+    }
     for line in lines {
       let parts = line.split(separator: "\t", omittingEmptySubsequences: false)
       guard parts.count == 2, let name = plain(parts[0]), let value = plain(parts[1]) else {

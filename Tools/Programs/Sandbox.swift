@@ -39,7 +39,12 @@ package struct Sandbox: Sendable, Hashable {
     var words = [
       "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
       "--unshare-all", "--die-with-parent", "--new-session",
+      // What root could do: mount over what is read-only, and change the kernel's settings.
+      "--cap-drop", "ALL",
     ]
+    for name in ["bus", "fs", "irq", "sys", "sysrq-trigger"] {
+      words += ["--ro-bind-try", "/proc/\(name)", "/proc/\(name)"]
+    }
     // Set inside: a variable that the loader obeys must not be obeyed by bwrap itself.
     for (name, value) in program.environment.sorted(by: { $0.key < $1.key }) {
       words += ["--setenv", name, value]

@@ -89,5 +89,7 @@ package enum FieldScan {
   }
 
   /// XXH3-64 of the bytes.
-  package static func hash(of span: RawSpan) -> UInt64 { span.withView { $0.hash() } }
+  package static func hash(of span: RawSpan, seed: UInt64 = 0) -> UInt64 {
+    span.withView { $0.hash(seed: seed) }
+  }
 }

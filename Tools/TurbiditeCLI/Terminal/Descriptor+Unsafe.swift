@@ -8,6 +8,16 @@
 import Glibc
 #endif
 
+extension Descriptor {
+  /// Where this process works; nil when that cannot be told.
+  static var workingDirectory: String? {
+    // Safe: the system allocates what it returns, a string that ends with a zero, which is copied.
+    guard let path = unsafe getcwd(nil, 0) else { return nil }
+    defer { unsafe free(path) }
+    return unsafe String(cString: path)
+  }
+}
+
 /// A system call that failed.
 struct DescriptorFailure: Error, Sendable, Hashable {
   /// The causes that have an exit status of their own.

@@ -25,6 +25,8 @@ struct JobRun {
           status: JobRun.unavailable, what: "programs cannot be shut in here: \(refusal)",
           remedy: "install bubblewrap, or run the job without --sandbox"))
     }
+    // Before a directory for the job is made in what is no store.
+    _ = try inventory(at: directory)
     do {
       switch definition.destination {
       case .keyspace, .stream:

@@ -72,8 +72,8 @@ struct ResumeJobCommand: Verb {
   static let configuration = CommandConfiguration(
     commandName: "resume", abstract: "Go on with a job that was begun.",
     discussion: """
-      It does what the command that began the job would do when given once more, in the same \
-      directory: paths in it are taken as they were given. Limits are given anew.
+      It does what the command that began the job would do when given once more in the same \
+      directory. Limits are given anew.
       """)
 
   @Argument(help: "The store's directory.") var directory: String

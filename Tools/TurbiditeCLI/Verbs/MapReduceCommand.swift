@@ -111,6 +111,12 @@ struct MapReduceCommand: Verb {
     definition.takesValuesOnly = valuesOnly
     definition.splitByteCount = split.byteCount
     definition.isSandboxed = sandbox
+    definition.directory = Descriptor.workingDirectory
+    if case .directory(let path) = output, !path.hasPrefix("/"),
+      let directory = definition.directory
+    {
+      definition.destination = .directory("\(directory)/\(path)")
+    }
     for variable in cmdenv {
       let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       definition.environment[String(parts[0])] = String(parts[1])
