@@ -78,7 +78,7 @@ struct Launch: Sendable {
     return commands.joined(separator: " && ") + " || exit 1; "
   }
 
-  /// Starts it on the co-operative pool, and blocks the calling thread until it is there.
+  /// Starts it on threads of our own, and blocks the calling thread until it is there.
   ///
   /// - Parameters:
   ///   - ends: the child's standard input, output and error; nil for nothing. They stay open here.
@@ -87,7 +87,7 @@ struct Launch: Sendable {
   func start(ends: [Int32]?, bell: Bell) -> (process: LaunchedProcess?, failure: String) {
     let outcome = Outcome(bell)
     let configuration = configuration
-    Task.detached {
+    Task.detached(executorPreference: LaunchExecutor.shared) {
       do {
         outcome.end(try await Self.run(configuration, ends, outcome))
       } catch {
@@ -137,5 +137,24 @@ struct Launch: Sendable {
       executable: .path("/bin/sh"), arguments: Arguments(arguments),
       environment: .inherit.updating(changes),
       workingDirectory: directory.map { FilePath($0) }, platformOptions: options)
+  }
+}
+
+/// Runs what swift-subprocess does, each step on a thread of its own.
+///
+/// Not on the co-operative pool: where its few threads are all blocked, by whoever embeds us, a
+/// program would neither start nor be seen to end.
+private final class LaunchExecutor: TaskExecutor {
+  static let shared = LaunchExecutor()
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    let executor = asUnownedTaskExecutor()
+    if let thread = RunnerThread({ job.runSynchronously(on: executor) }) {
+      thread.detach()
+    } else {
+      // With no thread to be had, the one that asks does it.
+      job.runSynchronously(on: executor)
+    }
   }
 }

@@ -50,6 +50,9 @@ struct RunnerThread: ~Copyable {
   /// Sleeps for so long at least.
   static func pause(microseconds: UInt32) { usleep(microseconds) }
 
+  /// Lets it end by itself.
+  consuming func detach() { pthread_detach(identifier) }
+
   /// Waits for its end.
   consuming func join() { pthread_join(identifier, nil) }
 }
