@@ -6,7 +6,7 @@
 
 import Synchronization
 
-/// What a task of the co-operative pool tells the thread that waits for it.
+/// What the task that awaits a process tells the thread that waits for it.
 ///
 /// The bell rings twice: when the child is there or has failed to be, and when it is reaped.
 final class Outcome: Sendable {
