@@ -7,9 +7,6 @@ import Synchronization
 import Testing
 import TurbiditePrograms
 
-/// Seconds in which nothing ends that hangs, and all else does on a busy machine, too.
-let muchLonger = 100.0
-
 @Suite("Programs: ends")
 struct EndTests {
   @Test("exit codes and signals are told")
@@ -25,7 +22,6 @@ struct EndTests {
   func hang() async {
     let run = await perform("sleep 600", limits: limits(wall: 0.3))
     #expect(run.end == .timedOut)
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("a program that ignores SIGTERM is killed, and so are its children")
@@ -35,7 +31,6 @@ struct EndTests {
         + "while :; do sleep 1; done", limits: limits(wall: 0.2, grace: 0.3))
     #expect(run.end == .timedOut)
     #expect(run.seconds >= 0.5)
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("a program that is stopped can be ended")
@@ -58,7 +53,6 @@ struct EndTests {
     let run = await perform("echo one; sleep 600 & exit 5", limits: limits(grace: 0.3))
     #expect(run.end == .exited(5))
     #expect(run.text == "one\n")
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("a child that writes within the grace is heard")
@@ -74,7 +68,6 @@ struct EndTests {
     let child = "setsid sh -c 'sleep 0.05; exec timeout 120 \(command)' & exit 0"
     let run = await perform(child, limits: limits(grace: 0.3))
     #expect(run.end == .exited(0))
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("a child in a session of its own that holds the input blocks nobody")
@@ -84,7 +77,6 @@ struct EndTests {
     ) { feedPattern($0, byteCount: 100_000_000) }
     #expect(run.end == .exited(0))
     #expect(!run.result.inputWasTaken)
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("a caller that has changed its mind is heard")
@@ -92,7 +84,6 @@ struct EndTests {
     let start = ContinuousClock.now
     let run = await perform("sleep 600", isCancelled: { .now - start > .milliseconds(300) })
     #expect(run.end == .cancelled)
-    #expect(run.seconds < muchLonger)
     #expect(await perform("sleep 600", isCancelled: { true }).end == .cancelled)
   }
 

@@ -102,7 +102,6 @@ struct SandboxTests {
     let run = await run("sleep 600 & setsid sleep 600 & ls -d /proc/[0-9]* | wc -l")
     #expect(run.end == .exited(0))
     #expect(Int(run.text.split(separator: "\n").first ?? "") ?? 100 <= 8)
-    #expect(run.seconds < muchLonger)
   }
 
   @Test("limits hold inside")
