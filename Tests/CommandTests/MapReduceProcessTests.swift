@@ -221,6 +221,8 @@ struct MapReduceProcessTests {
     }
     let value = try words.job("--map", "cat", "--values-only", "--prefix", #"a\x09"#)
     #expect(value.status == 0, "without keys the input is text, and a value may be several lines")
+    let unmapped = try words.job("--reduce", "cat", "--values-only", "--prefix", #"a\x09"#)
+    #expect(unmapped.text == value.text, "no mapper is one that prints what it reads")
     let plain = try words.job("--map", "cat", "--values-only", "--prefix", #"a\x0a"#)
     #expect(plain.status == 0 && plain.text == "\n", "a key that is not given hinders nothing")
   }

@@ -63,7 +63,9 @@ struct MapTask: Sendable {
     do throws(JobStop) {
       if job.definition.map == nil {
         try feed(selection, read) { key, value in
-          if job.definition.form == .frames {
+          if job.definition.takesValuesOnly {
+            addLines(value, to: sink)
+          } else if job.definition.form == .frames {
             sink.add(key, value: value)
           } else {
             Bytes.lending([0x09] + Bytes(copying: value).array) { sink.add(key, value: $0) }
@@ -98,6 +100,19 @@ struct MapTask: Sendable {
     done.recordCount = read.withLock { $0 }
     done.counters = counters.values
     return (failure, done)
+  }
+
+  /// Adds a value as a mapper would that prints what it reads.
+  private func addLines(_ value: RawSpan, to sink: GroupSink) {
+    if job.definition.form == .frames { return sink.add(RawSpan(), value: value) }
+    var start = 0
+    while start <= value.byteCount {
+      let rest = value.extracting(start...)
+      let line = rest.extracting(..<(rest.firstIndex(of: 0x0a) ?? rest.byteCount))
+      let end = line.firstIndex(of: 0x09) ?? line.byteCount
+      sink.add(line.extracting(..<end), value: line.extracting(end...))
+      start += line.byteCount + 1
+    }
   }
 
   private func attempt(_ role: ProgramRole, _ number: Int) -> TaskAttempt {

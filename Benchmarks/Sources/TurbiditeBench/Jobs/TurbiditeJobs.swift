@@ -18,6 +18,8 @@ private func load(_ paths: JobPaths) throws {
     if batch.byteCount >= 256 << 10 { try store.blocking.commit(&batch) }
   }
   try store.blocking.commit(&batch)
+  // As a store is that is written seldom and read often; the time of it counts as loading.
+  try store.blocking.compact()
   try store.blocking.close()
 }
 
@@ -43,7 +45,7 @@ struct TurbiditeJobs: JobEngine {
   func prepare(_ task: JobTask, _ paths: JobPaths) throws { try load(paths) }
 
   func run(_ task: JobTask, _ paths: JobPaths) throws {
-    let store = try Store.Blocking.open(at: paths.store + "/lines", mode: .existing)
+    let store = try Store.Blocking.open(at: paths.store + "/lines", mode: .readOnly)
     let target = JobTarget.file(paths.output)
     switch task {
     case .wordCount:
@@ -75,7 +77,7 @@ struct TurbiditePrograms: JobEngine {
       case .wordCount: ["--map", "tr -s ' ' '\\n'", "--reduce", "uniq -c"]
       case .groupSum:
         [
-          "--map", "cat", "--reduce",
+          "--reduce",
           #"awk -F'\t' '$1 != k { if (NR > 1) print k "\t" s; k = $1; s = 0 } { s += $2 } "#
             + #"END { if (NR) print k "\t" s }'"#,
         ]
