@@ -12,6 +12,8 @@ import Glibc
 #endif
 
 /// One run of a job on a disk that fails from some operation on.
+///
+/// Safe to share: the disk's hook, which another thread might call, touches what the mutex guards.
 private final class JobScript: @unchecked Sendable {
   let machine = SimulatedMachine(seed: 6)
   private let counts = Mutex((changes: [Int](), isJob: false))

@@ -194,6 +194,7 @@ struct JobResults {
         try parse(TaskName(isMap: false, number: number), into: sink)
       }
       try sink.finish()
+      try shuffle.settle()
       return try shuffle.reader(partition: 0)
     } catch { throw .store(error) }
   }

@@ -233,6 +233,7 @@ package final class ProgramJob: Sendable {
         let file = try directory.openFile(TaskName.runName(run.number))
         try shuffle.add(run, in: RunFile(file: file, number: run.number))
       }
+      try shuffle.settle()
     } catch { throw .store(error) }
     return shuffle
   }

@@ -45,9 +45,7 @@ struct ReduceTask: Sendable {
     } catch { throw .store(error) }
     let groupCount = Guarded(0)
     guard job.definition.reduce != nil else {
-      groupCount.withLock { $0 = 0 }
-      let count = try copy(to: output)
-      return (nil, count)
+      return (nil, try copy(to: output))
     }
     let attempt = TaskAttempt(
       job: job.definition, jobID: job.definition.id, settings: job.settings, task: task,

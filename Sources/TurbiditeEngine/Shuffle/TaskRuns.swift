@@ -34,6 +34,8 @@ package typealias Combine = @Sendable (GroupReader, GroupSink) throws(StoreError
 /// Takes all values that a task emits, and writes them to files, each whole and durable.
 ///
 /// One thread at a time uses it.
+///
+/// Safe to share: it must be, to be a sink's taker, but its sink and it are the same thread's.
 package final class TaskRuns: RunTaker, @unchecked Sendable {
   let fold = GroupFold.values
   let partitionCount: Int
