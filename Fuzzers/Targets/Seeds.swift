@@ -24,10 +24,10 @@ private enum Seeds {
   static func inputs(_ target: FuzzTarget) throws(StoreError) -> [[UInt8]] {
     let sample = SampleStore.shared
     switch target {
-    case .log: return sample.files(.log).map(\.bytes) + [writtenLog(compressed: true)]
+    case .log: return sample.files(.log).map(\.bytes) + [writtenLog(compresses: true)]
     case .recovery:
       return sample.files(.log).filter { $0.number == sample.lastSegment.number }.map(\.bytes)
-        + [writtenLog(compressed: true), writtenLog(compressed: false)]
+        + [writtenLog(compresses: true), writtenLog(compresses: false)]
     case .entries: return [[0] + payload(carried: false), [1] + payload(carried: true)]
     case .manifest:
       return sample.files(.manifest).map { [0] + ManifestForm.compacted($0.bytes) }
@@ -36,7 +36,7 @@ private enum Seeds {
     case .block, .index, .filter, .tombstones, .properties: return try parts(target)
     case .lz4: return lz4()
     case .inspect:
-      return try sample.files(.log).map(\.bytes) + [writtenLog(compressed: true)]
+      return try sample.files(.log).map(\.bytes) + [writtenLog(compresses: true)]
         + tables().prefix(2)
         + sample.files(.manifest).map {
           Mending.manifest(ManifestForm.compacted($0.bytes), as: nil)
@@ -75,7 +75,7 @@ private enum Seeds {
   }
 
   /// A segment with a frame of each kind, which follows the sample store's log.
-  private static func writtenLog(compressed: Bool) -> [UInt8] {
+  private static func writtenLog(compresses: Bool) -> [UInt8] {
     let identity = SampleStore.shared.lastSegment
     var bytes = [UInt8](repeating: 0, count: LogSegmentHeader.byteCount)
     // The sample's own header says where in the log the segment begins.
@@ -90,12 +90,9 @@ private enum Seeds {
       let raw = kind == .seal ? [] : payload(carried: kind == .carried)
       var stored = raw
       var isCompressed = false
-      if compressed, let target = OwnedBuffer(count: raw.count) {
-        let count = raw.withView { compressLZ4($0, into: target) }
-        if count > 0 {
-          stored = target.view.slice(0, count).bytes()
-          isCompressed = true
-        }
+      if compresses, let packed = compressed(raw) {
+        stored = packed
+        isCompressed = true
       }
       FrameCoder.begin(
         &bytes, entryCount: raw.isEmpty ? 0 : 5, compressedFrom: isCompressed ? raw.count : nil)
@@ -225,10 +222,8 @@ private enum Seeds {
 
   private static func lz4() -> [[UInt8]] {
     let raw = Array(String(repeating: "turbidite ", count: 30).utf8)
-    guard let target = OwnedBuffer(count: raw.count) else { return [] }
-    let count = raw.withView { compressLZ4($0, into: target) }
     let size = [UInt8(raw.count & 0xff), UInt8(raw.count >> 8), 0]
-    return [size + target.view.slice(0, count).bytes(), size + raw]
+    return [size + (compressed(raw) ?? []), size + raw]
   }
 
   // MARK: - Stores and texts

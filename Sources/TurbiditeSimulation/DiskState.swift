@@ -299,7 +299,7 @@ struct DiskState: Sendable {
   }
 
   /// The sizes of all files that have a name or are open.
-  private var usedByteCount: Int {
+  var usedByteCount: Int {
     var live = Set(openFiles.values)
     for directory in directories.values { live.formUnion(directory.current.values) }
     return live.reduce(0) { $0 + byteCount(of: $1) }

@@ -103,6 +103,9 @@ public final class SimulatedDisk: FileSystem {
   }
 
   /// Limits the sum of the sizes of all files, in bytes; nil takes the limit away.
+  ///
+  /// A disk without a limit says that it has nothing left, so that stores hold room back on it as
+  /// they do where there is little.
   public func setSpaceLimit(_ byteCount: Int?) {
     state.withLock { $0.disk.spaceLimit = byteCount }
   }
@@ -257,6 +260,11 @@ public final class SimulatedDisk: FileSystem {
     try perform(FileOperation(.removeDirectory, path)) { disk throws(DiskRefusal) in
       try disk.removeDirectory(checked)
     }
+  }
+
+  /// Not an operation: nothing is read or written.
+  package func availableByteCount() throws(SystemError) -> UInt64 {
+    state.withLock { UInt64(max(0, ($0.disk.spaceLimit ?? 0) - $0.disk.usedByteCount)) }
   }
 
   /// Not an operation: nothing of the disk is asked for.

@@ -72,6 +72,9 @@ final class SimulatedFile: File {
     }
   }
 
+  /// Not an operation: it changes nothing that a crash must leave.
+  func beginWriteback(from start: UInt64, to end: UInt64) {}
+
   func truncate(to byteCount: UInt64) throws(SystemError) {
     let operation = FileOperation(.truncate(to: byteCount), path)
     let end = try writablePosition(byteCount, operation)

@@ -39,6 +39,10 @@ package protocol FileSystem: AnyObject, Sendable {
   /// Removes the name of an empty directory; one that is not empty is an error (`ENOTEMPTY`).
   func removeDirectory(_ path: String) throws(SystemError)
 
+  /// The bytes that the disk has left for this process, as it says: quotas of a user, and what a
+  /// thin volume lacks, may not be in it.
+  func availableByteCount() throws(SystemError) -> UInt64
+
   /// Whether the root is still where it was opened, and `file` still has the name it was opened
   /// under: neither was moved, removed or replaced.
   func isInPlace(_ file: any File) throws(SystemError) -> Bool
@@ -99,6 +103,12 @@ package protocol File: AnyObject, Sendable {
 
   /// Makes the bytes and the size durable (fdatasync).
   func sync() throws(SystemError)
+
+  /// Has the system begin to write bytes `[start, end)` to the disk, so that a later ``sync()`` has
+  /// less to wait for.
+  ///
+  /// A hint: nothing is promised, and no failure shows before the sync.
+  func beginWriteback(from start: UInt64, to end: UInt64)
 
   /// Tries to lock bytes `[start, end)` of the file for this open file, without waiting. Locks
   /// may lie beyond the end of the file, and vanish with the process or the open file.

@@ -81,6 +81,13 @@ final class PosixFile: File {
     throw SystemError(operation: "fallocate", path: path, code: code)
   }
 
+  func beginWriteback(from start: UInt64, to end: UInt64) {
+    guard start < end, end <= UInt64(Int64.max) else { return }
+    withExtendedLifetime(self) {
+      turbidite_begin_writeback(descriptor, Int64(start), Int64(end - start))
+    }
+  }
+
   func truncate(to byteCount: UInt64) throws(SystemError) {
     let end = try writablePosition("ftruncate", byteCount)
     while true {

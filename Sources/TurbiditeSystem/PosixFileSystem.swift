@@ -238,6 +238,15 @@ package final class PosixFileSystem: FileSystem {
     try parent.call("rmdir", path) { unsafe unlinkat($0, name, AT_REMOVEDIR) }
   }
 
+  package func availableByteCount() throws(SystemError) -> UInt64 {
+    var status = statvfs()
+    // Safe: `status` is a local that fstatvfs fills.
+    _ = try Self.retrying("fstatvfs", "") { unsafe fstatvfs(root, &status) }
+    let (byteCount, overflows) = UInt64(status.f_bavail)
+      .multipliedReportingOverflow(by: UInt64(status.f_frsize))
+    return overflows ? .max : byteCount
+  }
+
   package func isInPlace(_ file: any File) throws(SystemError) -> Bool {
     do throws(SystemError) {
       guard try stillAtPath() else { return false }

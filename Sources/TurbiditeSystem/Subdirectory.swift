@@ -56,6 +56,10 @@ package final class Subdirectory: FileSystem {
     try base.openDirectory(directoryBelow(directory))
   }
 
+  package func availableByteCount() throws(SystemError) -> UInt64 {
+    try base.availableByteCount()
+  }
+
   package func isInPlace(_ file: any File) throws(SystemError) -> Bool {
     try base.isInPlace(file)
   }

@@ -15,15 +15,19 @@ struct VerifyProcessTests {
   init() throws {
     place = try Workplace()
     var text: [UInt8] = []
+    var first: [UInt8] = []
     for number in 0..<400 {
       let key = "key\u{1b}\(number)"
       TabSeparated.append(
         Record(key: Array(key.utf8), value: [UInt8](repeating: 0x78, count: 90)),
         encoding: .escaped, to: &text)
+      if number == 0 { first = text }
     }
     let filled = try run(["load", store, "-", "--create", "--shards", "2"], input: text)
     #expect(filled.status == 0, "\(filled.error)")
     #expect(try run(["compact", store]).status == 0)
+    // What is in tables is not in the log.
+    #expect(try run(["load", store, "-"], input: first).status == 0)
   }
 
   private func run(_ arguments: [String], input: [UInt8] = []) throws -> Outcome {

@@ -207,6 +207,35 @@ struct FullDiskTests {
     }
   }
 
+  @Test("where the disk has plenty little is held back, and more as soon as it has not")
+  func reserveFollowsTheDisk() throws {
+    let machine = SimulatedMachine(seed: 29)
+    var options = Self.options
+    options.memoryBudgetByteCount = 4 << 20
+    options.memtableByteCount = 256 << 10
+    let store = try machine.open(options)
+    let random = SeededRandom(seed: 29)
+    func write() throws -> Int? {
+      for _ in 0..<500 {
+        let value = (0..<400).map { _ in UInt8(random.below(256)) }
+        try store.blocking.put(Bytes("key\(random.below(1 << 30))"), Bytes(value))
+      }
+      try store.blocking.flush()
+      store.blocking.waitUntilIdle()
+      return machine.disk.contents("RESERVE")?.count
+    }
+    machine.disk.setSpaceLimit(64 << 20)
+    for _ in 0..<4 { #expect(try write() == 256 << 10) }
+    machine.disk.setSpaceLimit(8 << 20)
+    let held = try #require(try write())
+    #expect(held > 1 << 20)
+    #expect(try write() ?? 0 >= held)
+    machine.disk.setSpaceLimit(64 << 20)
+    #expect(try write() == 256 << 10)
+    #expect(store.health().state == .usable && store.health().failures.isEmpty)
+    try store.blocking.close()
+  }
+
   @Test("a reserve that cannot be made hinders nothing, is told of, and is made when it can be")
   func noReserve() throws {
     let machine = SimulatedMachine(seed: 27)

@@ -147,8 +147,9 @@ struct RepairTests {
     let target = SimulatedDisk()
     let result = try repair(disk, into: target)
     #expect(result.files.contains { $0.path == odd }, "\(result.files)")
-    // The log has what the tables lost, and the tables what the log lost.
-    #expect(try Specimen.contents(of: target, in: "new").values.count == 60)
+    // Nothing is in the log that is not in tables, and each table has the keys of its shard.
+    let count = try Specimen.contents(of: target, in: "new").values.count
+    #expect(kind == "log" ? count == 60 : count > 15 && count < 45, "\(count) keys")
   }
 
   @Test("a damaged table withholds no more than a missing one", arguments: ["gone", "cut", "flip"])

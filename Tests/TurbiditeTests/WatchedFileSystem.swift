@@ -51,5 +51,7 @@ final class WatchedFileSystem: FileSystem {
 
   func removeDirectory(_ path: String) throws(SystemError) { try base.removeDirectory(path) }
 
+  func availableByteCount() throws(SystemError) -> UInt64 { try base.availableByteCount() }
+
   func isInPlace(_ file: any File) throws(SystemError) -> Bool { try base.isInPlace(file) }
 }

@@ -17,6 +17,11 @@
 #include <linux/futex.h>
 #include <linux/openat2.h>
 
+/// A hint, so that what it says does not matter: what cannot be written shows when it is synced.
+static inline void turbidite_begin_writeback(int descriptor, int64_t start, int64_t count) {
+  (void)sync_file_range(descriptor, start, count, SYNC_FILE_RANGE_WRITE);
+}
+
 extern uint32_t turbidite_forks;
 
 /// How many forks lie between this process and the one that loaded this library.

@@ -91,9 +91,11 @@ struct LogRecovery {
     }
     if log.endPosition < synced {
       if let headerDamage { throw headerDamage }
+      // One without a header is what was lost, if there is one.
       let last = surveys.last
+      let number = try LogRecovery.segmentNumbers(fileSystem).last { $0 >= floor }
       throw damage(
-        last?.path ?? FileNames.logSegment(floor), UInt64(last?.endOffset ?? 0),
+        last?.path ?? FileNames.logSegment(number ?? floor), UInt64(last?.endOffset ?? 0),
         "the log ends at position \(log.endPosition), but was durable through \(synced)")
     }
     // What lies below the floor is in tables: it need not be written anew, and nothing that is

@@ -169,6 +169,7 @@ extension Engine {
   private func flushIfUnled(_ trees: [Tree]) {
     guard !trees.isEmpty, commits.tryLead() else { return }
     for tree in trees { freeze(tree) }
+    do throws(StoreError) { try endLogIfFrozen() } catch { report(error, of: .log) }
     handOver()
   }
 
@@ -182,7 +183,7 @@ extension Engine {
     in edit: inout VersionEdit, above old: UInt64, without flushed: LoggedMemtable?
   ) {
     guard let log else { return }
-    var (floor, position) = log.newestSegment
+    var (floor, position) = log.nextSegment
     for tree in dirtyTrees.withLock({ Array($0.values) }) {
       for memtable in tree.version.memtables
       where memtable !== flushed && !planted(.logFloorTooHigh) {

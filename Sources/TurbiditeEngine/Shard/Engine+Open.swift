@@ -201,8 +201,9 @@ private struct Opener {
     // The log position may not fall behind what the manifest knows to have been durable.
     let manifest = ManifestOwner(state: state, nextNumber: state.nextFileNumber)
     let writer = LogWriter(
-      fileSystem: fileSystem, store: store, segmentByteCount: options.logSegmentByteCount, log: log,
-      rarePaths: environment.rarePaths, nextNumber: { manifest.nextNumber() })
+      fileSystem: fileSystem, store: store, segmentByteCount: options.logSegmentByteCount,
+      compresses: options.compresses, log: log, rarePaths: environment.rarePaths,
+      nextNumber: { manifest.nextNumber() })
     let parts = try assemble(
       store: store, state: state, manifest: manifest, recovered: log, log: writer, lock: lock,
       report: report)

@@ -13,10 +13,14 @@ extension Engine {
     UInt64(budget.activeShare + options.memtableByteCount + options.logSegmentByteCount)
   }
 
-  /// What should be held back: a MiB and as much again as the tables take, up to the most.
+  /// Enough to open a store, and to delete a range.
+  private var leastReserve: UInt64 { min(1 << 18, largestReserve) }
+
+  /// What should be held back where room is scarce: the least, and as much again as the tables
+  /// take, up to the most.
   private var wantedReserve: UInt64 {
     let most = largestReserve
-    var byteCount: UInt64 = 1 << 20
+    var byteCount = leastReserve
     for tree in allTrees {
       for table in tree.version.levels.joined() {
         byteCount += table.metadata.summary.byteCount
@@ -26,15 +30,28 @@ extension Engine {
     return min(byteCount, most)
   }
 
-  /// Has the reserve made once the store has a table, and made larger each time that it has
-  /// doubled.
+  /// Has the reserve made, now that the store has a table, or looked at again.
   func considerReserve() {
-    let held = reserve.byteCount
-    guard !isReadOnly, !reserve.isReleased, held < largestReserve else { return }
-    let wanted = wantedReserve
-    guard wanted >= 2 * held || wanted == largestReserve else { return }
-    jobs.add(ReserveJob(engine: self, byteCount: wanted))
+    guard !isReadOnly, !reserve.isReleased else { return }
+    jobs.add(ReserveJob(engine: self))
     environment.scheduler.workIsReady()
+  }
+
+  /// Makes the reserve what it should be: where the disk has sixteen times the most to give, the
+  /// least; else larger each time that the tables have doubled.
+  func adjustReserve() throws(StoreError) {
+    // What is held counts as room: to take it must not make room scarce, nor giving it back plenty.
+    let held = reserve.byteCount
+    let available: UInt64
+    do throws(SystemError) { available = try environment.fileSystem.availableByteCount() } catch {
+      throw StoreError(error)
+    }
+    if (available + held) / 16 >= largestReserve {
+      return try reserve.restore(through: leastReserve, givingBack: true)
+    }
+    let wanted = wantedReserve
+    guard held < largestReserve, wanted >= 2 * held || wanted == largestReserve else { return }
+    try reserve.restore(through: wanted)
   }
 
   /// Gives the reserve up to what was refused for want of space, and holds back writes that take

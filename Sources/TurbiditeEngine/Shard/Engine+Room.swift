@@ -161,6 +161,19 @@ extension Engine {
     environment.scheduler.workIsReady()
   }
 
+  /// Ends the log's newest segment when nothing that stays in memory is in it: with what is being
+  /// flushed all of the log goes.
+  ///
+  /// By the leader.
+  func endLogIfFrozen() throws(StoreError) {
+    guard let log, dirtyTrees.withLock({ $0.values.allSatisfy { $0.leadersActive == nil } })
+    else { return }
+    do throws(StoreError) { try log.endSegment() } catch {
+      if case .durabilityLost = error { poison(error) }
+      throw error
+    }
+  }
+
   /// Frees the oldest segments when the log outgrows its bound: trees with much in memory are
   /// flushed; the little that a cold tree holds is appended again at the end instead.
   ///
@@ -218,7 +231,7 @@ extension Engine {
     }
     let last = lastSequence.load(ordering: .relaxed)
     try appendFrame(
-      [batch], kind: .carried, firstSequence: 0, lastSequence: last, compresses: false)
+      [batch], kind: .carried, firstSequence: 0, lastSequence: last, isSynced: false)
     active.oldestSegment.store(log.currentSegment, ordering: .releasing)
   }
 }

@@ -212,6 +212,7 @@ extension Engine {
         freeze(tree)
         considerWork(tree)
       }
+      try endLogIfFrozen()
       return trees
     }
     try waitForFlush(of: trees.map(FrozenMemtables.init))

@@ -217,7 +217,7 @@ extension Engine {
     // left of it on disk could otherwise be taken for a later commit.
     lastSequence.store(first + UInt64(entryCount) - 1, ordering: .relaxed)
     try appendFrame(
-      batches, kind: .commit, firstSequence: first, lastSequence: first - 1, compresses: synced)
+      batches, kind: .commit, firstSequence: first, lastSequence: first - 1, isSynced: synced)
   }
 
   /// Appends one frame to the log.
@@ -226,13 +226,13 @@ extension Engine {
   /// later sync would vouch for what the failed one may have lost.
   func appendFrame(
     _ batches: [EncodedBatch], kind: FrameKind, firstSequence: UInt64, lastSequence: UInt64,
-    compresses: Bool
+    isSynced: Bool
   ) throws(StoreError) {
     guard let log else { throw .readOnly }
     do throws(StoreError) {
       let rotated = try log.append(
         batches, kind: kind, firstSequence: firstSequence, lastSequence: lastSequence,
-        compresses: compresses)
+        isSynced: isSynced)
       if rotated { segmentWasBegun() }
     } catch {
       if case .durabilityLost = error { poison(error) }

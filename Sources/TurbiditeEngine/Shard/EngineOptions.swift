@@ -33,7 +33,7 @@ package struct EngineEnvironment: Sendable {
 /// The public options say what each is for and what was measured.
 package struct EngineOptions: Sendable {
   package var memoryBudgetByteCount = 256 << 20
-  package var memtableByteCount = 16 << 20
+  package var memtableByteCount = 64 << 20
   package var blockByteCount = 8 << 10
   package var tableByteCount = 16 << 20
   package var logByteCount = 128 << 20

@@ -62,7 +62,13 @@ final class Reserve: Sendable {
   /// Makes the file hold so many bytes at least.
   ///
   /// It is made durable so that it is there after a crash; a smaller one would do no harm.
-  func restore(through byteCount: UInt64) throws(StoreError) {
+  ///
+  /// - Parameter givesBack: it is to hold no more than that, either.
+  func restore(
+    through byteCount: UInt64, givingBack givesBack: Bool = false
+  ) throws(StoreError) {
+    // Known to be so: nothing to ask the disk for.
+    if givesBack && state.withLock({ $0.byteCount == byteCount && $0.refusal == nil }) { return }
     try withGate { () throws(StoreError) in
       var held: UInt64 = 0
       do throws(SystemError) {
@@ -73,6 +79,9 @@ final class Reserve: Sendable {
           held = byteCount
           try file.sync()
           try fileSystem.syncDirectory("")
+        } else if givesBack && held > byteCount {
+          try file.truncate(to: byteCount)
+          held = byteCount
         }
       } catch {
         throw StoreError(error)
@@ -148,20 +157,18 @@ final class Reserve: Sendable {
   }
 }
 
-/// Makes the reserve, or makes it larger.
+/// Makes the reserve, or makes it larger or smaller.
 final class ReserveJob: BackgroundJob, @unchecked Sendable {
   private let engine: Engine
-  private let byteCount: UInt64
 
-  init(engine: Engine, byteCount: UInt64) {
+  init(engine: Engine) {
     self.engine = engine
-    self.byteCount = byteCount
     super.init(priority: .deletion)
   }
 
   override func step() throws(StoreError) -> Bool {
     // One that was given up is taken back when there is no use for it any more.
-    if !engine.reserve.isReleased { try engine.reserve.restore(through: byteCount) }
+    if !engine.reserve.isReleased { try engine.adjustReserve() }
     engine.report(nil, of: .reserve)
     return false
   }

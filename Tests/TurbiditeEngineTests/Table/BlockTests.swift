@@ -98,12 +98,12 @@ struct BlockTests {
 
   /// The block of a payload as it is read from a file that holds it compressed.
   static func block(compressed payload: [UInt8], cut: Int = 0) throws -> Block? {
-    let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
-    let count = payload.withView { compressLZ4($0, into: owner) }
-    guard count > 0 else { return nil }
+    guard let stored = try Compressor.compress(once: payload) else { return nil }
+    let owner = try OwnedBuffer.allocate(stored.count, for: "a test")
     return try Block(
       CheckedBlock(
-        owner: owner, stored: owner.view.slice(0, count - cut), compression: .lz4,
+        owner: owner, stored: stored.dropLast(cut).withView { owner.overwrite(with: $0) },
+        compression: .lz4,
         rawCount: payload.count),
       BlockKey(1, 64), path: "t")
   }
@@ -148,9 +148,7 @@ struct BlockTests {
         value: [UInt8](repeating: 9, count: 30))
     }
     let payload = Self.payload(entries)
-    let owner = try OwnedBuffer.allocate(payload.count, for: "a test")
-    let count = payload.withView { compressLZ4($0, into: owner) }
-    let stored = owner.view.slice(0, count).bytes()
+    let stored = try #require(try Compressor.compress(once: payload))
     var refused = 0
     for _ in 0..<3_000 {
       var changed = stored

@@ -18,6 +18,7 @@ struct LogCases {
     let machine = SimulatedMachine(seed: 1)
     var options = Self.options
     options.logByteCount = 64 << 10
+    options.compresses = false
     let store = try machine.open(options)
     for number in 0..<count {
       let value = Bytes(String(repeating: "\(number % 10)", count: 400))

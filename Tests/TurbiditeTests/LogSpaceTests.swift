@@ -1,0 +1,64 @@
+// LogSpaceTests — what the log takes of the disk, and when it gives it back.
+
+import Testing
+import TurbiditeSimulation
+
+@testable import Turbidite
+
+@Suite("The log's space")
+struct LogSpaceTests {
+  private func logByteCount(_ machine: SimulatedMachine) throws -> Int {
+    try machine.disk.list("log").reduce(0) {
+      $0 + (machine.disk.contents("log/\($1)")?.count ?? 0)
+    }
+  }
+
+  @Test("a flush leaves nothing of the log, and what follows is found by the next opening")
+  func flush() throws {
+    let machine = SimulatedMachine(seed: 1)
+    var expected: [Bytes: Bytes] = [:]
+    for round in 0..<4 {
+      let store = try machine.open(Store.Options(shardCount: 2))
+      for number in 0..<20 {
+        let key = Bytes("key\(number * round)")
+        try store.blocking.put(key, Bytes("\(round)"))
+        expected[key] = Bytes("\(round)")
+      }
+      #expect(try logByteCount(machine) > 0)
+      try store.blocking.flush()
+      store.blocking.waitUntilIdle()
+      #expect(try machine.disk.list("log").isEmpty)
+      try store.blocking.put("last", Bytes("\(round)"))
+      expected["last"] = Bytes("\(round)")
+      if round.isMultiple(of: 2) { try store.blocking.close() } else { store.engine.abandon() }
+      #expect(try machine.verify().allSatisfy { $0.severity == .note })
+    }
+    let store = try machine.open()
+    for (key, value) in expected { #expect(try store.blocking.get(key) == value) }
+    try store.blocking.close()
+  }
+
+  @Test("records that repeat themselves take less of the log, unless the store does not compress")
+  func compression() throws {
+    var taken: [Bool: Int] = [:]
+    for compresses in [true, false] {
+      let machine = SimulatedMachine(seed: 2)
+      var options = Store.Options(shardCount: 1)
+      options.compresses = compresses
+      let store = try machine.open(options)
+      for number in 0..<200 {
+        let value = Bytes([UInt8](repeating: UInt8(number), count: 100))
+        try store.blocking.put(Bytes("key\(number)"), value)
+      }
+      try store.blocking.close()
+      taken[compresses] = try logByteCount(machine)
+      let again = try machine.open(options)
+      for number in 0..<200 {
+        let value = Bytes([UInt8](repeating: UInt8(number), count: 100))
+        #expect(try again.blocking.get(Bytes("key\(number)")) == value)
+      }
+      try again.blocking.close()
+    }
+    #expect(try #require(taken[true]) * 2 < (try #require(taken[false])))
+  }
+}
