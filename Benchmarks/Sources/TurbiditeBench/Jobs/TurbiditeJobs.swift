@@ -64,7 +64,7 @@ struct TurbiditeJobs: JobEngine {
   }
 }
 
-/// The command, with the programs of the shell's pipeline and of awk.
+/// The command, with the programs of the shell's pipeline.
 struct TurbiditePrograms: JobEngine {
   var name: String { "turbidite programs" }
 
@@ -78,8 +78,12 @@ struct TurbiditePrograms: JobEngine {
       case .groupSum:
         [
           "--reduce",
-          #"awk -F'\t' '$1 != k { if (NR > 1) print k "\t" s; k = $1; s = 0 } { s += $2 } "#
-            + #"END { if (NR) print k "\t" s }'"#,
+          #"""
+          mawk -F '\t' '
+            $1 != key { if (NR > 1) printf "%s\t%.0f\n", key, sum; key = $1; sum = 0 }
+            { sum += $2 }
+            END { if (NR > 0) printf "%s\t%.0f\n", key, sum }'
+          """#,
         ]
       }
     let status = try turbidite_bench.run(
