@@ -116,6 +116,63 @@ struct StreamTests {
     try await store.close()
   }
 
+  @Test(
+    "events of spans lie where the same events of bytes do, beside puts and deletions",
+    arguments: [1, 3])
+  func spans(_ shardCount: Int) throws {
+    let machine = SimulatedMachine(seed: 6)
+    let store = try machine.open(Store.Options(shardCount: shardCount))
+    let streams = try ["spans", "bytes"].map {
+      try store.blocking.createStream($0, partitionCount: 4)
+    }
+    var batch = Store.Batch()
+    var model: [String: String] = [:]
+    for number in 0..<200 {
+      let key = [UInt8](repeating: UInt8(number), count: number % 3)
+      let value = [UInt8](repeating: UInt8(number), count: number % 50)
+      // An empty key is a key.
+      let partition = number.isMultiple(of: 5) ? number % 4 : nil
+      if let partition {
+        batch.append(
+          value: value.span.bytes, timestamp: Int64(number), to: streams[0], partition: partition)
+      } else {
+        batch.append(
+          value: value.span.bytes, key: key.span.bytes, timestamp: Int64(number), to: streams[0])
+      }
+      let event = NewEvent(
+        Bytes(value), key: partition == nil ? Bytes(key) : nil, timestamp: Int64(number))
+      batch.append(event, to: streams[1], partition: partition)
+      batch.put(Bytes("key\(number)"), Bytes("\(number)"))
+      model["key\(number)"] = "\(number)"
+      if number.isMultiple(of: 7) {
+        batch.delete(Bytes("key\(number)"))
+        model["key\(number)"] = nil
+      }
+      if number.isMultiple(of: 31) {
+        batch.deleteRange(KeyRange(from: "key3", to: "key4"))
+        model = model.filter { !$0.key.hasPrefix("key3") }
+      }
+    }
+    try store.blocking.commit(&batch)
+    for partition in 0..<4 {
+      let events = try streams.map { stream in
+        let reader = try store.blocking.events(of: stream, partition: partition, from: 0)
+        var events: [Event] = []
+        while let event = try reader.next() { events.append(event) }
+        return events
+      }
+      #expect(events[0].count > 10)
+      #expect(events[0] == events[1])
+    }
+    for number in 0..<200 {
+      let expected = model["key\(number)"].map { Bytes($0) }
+      #expect(try store.blocking.get(Bytes("key\(number)")) == expected, "key\(number)")
+    }
+    batch.append(value: RawSpan(), to: streams[0], partition: 4)
+    #expect(throws: StoreError.self) { try store.blocking.commit(&batch) }
+    try store.blocking.close()
+  }
+
   @Test("what is no place, no stream or no name is refused, and changes nothing")
   func refusals() throws {
     let machine = SimulatedMachine(seed: 4)

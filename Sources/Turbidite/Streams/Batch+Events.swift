@@ -24,4 +24,25 @@ extension Store.Batch {
       headers: event.headers.map { .init(name: $0.name.array, value: $0.value.array) })
     note(encoded.append(content, stream: stream.state, partition: place))
   }
+
+  /// Appends an event without headers to a stream; the bytes in the spans are copied, and nothing
+  /// is allocated for it.
+  ///
+  /// - Parameter key: nil means none, which an empty one is not.
+  /// - Parameter timestamp: microseconds since 1970-01-01 UTC; nil means now.
+  /// - Parameter partition: as above.
+  public mutating func append(
+    value: RawSpan, key: RawSpan? = nil, timestamp: Int64? = nil, to stream: EventStream,
+    partition: Int? = nil
+  ) {
+    var place = partition
+    if place == nil, let key { place = stream.partition(ofKey: key) }
+    guard let place = UInt32(exactly: place ?? stream.state.nextTurn()) else {
+      return note(.invalidArgument("stream \(stream.name) has no partition \(place ?? 0)"))
+    }
+    note(
+      encoded.append(
+        timestamp: timestamp ?? stream.state.wallMicroseconds(), key: key, value: value,
+        stream: stream.state, partition: place))
+  }
 }

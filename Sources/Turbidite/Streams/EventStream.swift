@@ -26,7 +26,11 @@ public struct EventStream: Sendable {
 
   /// The partition that events with this key belong to.
   public func partition(of key: Bytes) -> Int {
-    key.withSpan { Int(StreamKey.partition(of: $0, count: partitionCount)) }
+    key.withSpan { partition(ofKey: $0) }
+  }
+
+  func partition(ofKey key: RawSpan) -> Int {
+    Int(StreamKey.partition(of: key, count: partitionCount))
   }
 }
 

@@ -32,6 +32,67 @@ package struct EventContent: Hashable, Sendable {
   /// Headers that an event may have.
   package static let headerLimit = 1024
 
+  /// Calls `body` with what the store keeps, lent.
+  func withBytes<Result>(_ body: (EventBytes) -> Result) -> Result {
+    value.withView { value in
+      guard let key else {
+        return body(EventBytes(timestamp: timestamp, key: nil, value: value, headers: headers))
+      }
+      return key.withView {
+        body(EventBytes(timestamp: timestamp, key: $0, value: value, headers: headers))
+      }
+    }
+  }
+
+  /// The timestamp of an entry of a stream; nil where it is no event.
+  static func timestamp(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Int64? {
+    tag.isValue && StreamKey.read(key) != nil ? timestamp(of: value) : nil
+  }
+
+  /// The timestamp in an event's value; nil where the value is damaged.
+  static func timestamp(of value: ByteView) -> Int64? {
+    value.count >= 8 ? value.load(0, as: Int64.self) : nil
+  }
+
+  /// Finds the key and the value in what ``EventBytes`` wrote, and copies nothing.
+  static func parts(
+    of bytes: ByteView
+  ) throws(DecodingFailure) -> (timestamp: Int64, key: ByteView?, value: ByteView) {
+    var reader = ByteReader(bytes)
+    let timestamp = try reader.integer(Int64.self)
+    let keyCount = try reader.count("key length", atMost: reader.remaining)
+    let key = keyCount == 0 ? nil : try reader.take(keyCount - 1)
+    let headerCount = try reader.count("header count", atMost: headerLimit)
+    for _ in 0..<headerCount {
+      _ = try reader.lengthPrefixed()
+      _ = try reader.lengthPrefixed()
+    }
+    return (timestamp, key, try reader.take(reader.remaining))
+  }
+
+  /// Reads what ``EventBytes`` wrote.
+  init(decoding bytes: ByteView) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    timestamp = try reader.integer(Int64.self)
+    let keyCount = try reader.count("key length", atMost: reader.remaining)
+    key = keyCount == 0 ? nil : try reader.take(keyCount - 1).bytes()
+    let headerCount = try reader.count("header count", atMost: Self.headerLimit)
+    headers = []
+    for _ in 0..<headerCount {
+      let name = try reader.lengthPrefixed().bytes()
+      headers.append(Header(name: name, value: try reader.lengthPrefixed().bytes()))
+    }
+    value = try reader.take(reader.remaining).bytes()
+  }
+}
+
+/// An event whose bytes are somebody else's.
+struct EventBytes {
+  var timestamp: Int64
+  var key: ByteView?
+  var value: ByteView
+  var headers: [EventContent.Header]
+
   /// The bytes that ``encode(into:)`` writes.
   var byteCount: Int {
     let keyCount = key?.count ?? 0
@@ -48,53 +109,12 @@ package struct EventContent: Hashable, Sendable {
     writer.append(littleEndian: timestamp)
     // One more than the key's length, so that no key and an empty one differ.
     writer.append(varint: key.map { UInt64($0.count + 1) } ?? 0)
-    if let key { key.withView { writer.append($0) } }
+    if let key { writer.append(key) }
     writer.append(varint: UInt64(headers.count))
     for header in headers {
       header.name.withView { writer.append(lengthPrefixed: $0) }
       header.value.withView { writer.append(lengthPrefixed: $0) }
     }
-    value.withView { writer.append($0) }
-  }
-
-  /// The timestamp of an entry of a stream; nil where it is no event.
-  static func timestamp(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Int64? {
-    tag.isValue && StreamKey.read(key) != nil ? timestamp(of: value) : nil
-  }
-
-  /// The timestamp in an event's value; nil where the value is damaged.
-  static func timestamp(of value: ByteView) -> Int64? {
-    value.count >= 8 ? value.load(0, as: Int64.self) : nil
-  }
-
-  /// Finds the key and the value in what ``encode(into:)`` wrote, and copies nothing.
-  static func parts(
-    of bytes: ByteView
-  ) throws(DecodingFailure) -> (timestamp: Int64, key: ByteView?, value: ByteView) {
-    var reader = ByteReader(bytes)
-    let timestamp = try reader.integer(Int64.self)
-    let keyCount = try reader.count("key length", atMost: reader.remaining)
-    let key = keyCount == 0 ? nil : try reader.take(keyCount - 1)
-    let headerCount = try reader.count("header count", atMost: headerLimit)
-    for _ in 0..<headerCount {
-      _ = try reader.lengthPrefixed()
-      _ = try reader.lengthPrefixed()
-    }
-    return (timestamp, key, try reader.take(reader.remaining))
-  }
-
-  /// Reads what ``encode(into:)`` wrote.
-  init(decoding bytes: ByteView) throws(DecodingFailure) {
-    var reader = ByteReader(bytes)
-    timestamp = try reader.integer(Int64.self)
-    let keyCount = try reader.count("key length", atMost: reader.remaining)
-    key = keyCount == 0 ? nil : try reader.take(keyCount - 1).bytes()
-    let headerCount = try reader.count("header count", atMost: Self.headerLimit)
-    headers = []
-    for _ in 0..<headerCount {
-      let name = try reader.lengthPrefixed().bytes()
-      headers.append(Header(name: name, value: try reader.lengthPrefixed().bytes()))
-    }
-    value = try reader.take(reader.remaining).bytes()
+    writer.append(value)
   }
 }

@@ -52,10 +52,9 @@ package struct EncodedBatch: Sendable {
 
   /// Appends an event to a partition of a stream.
   mutating func append(
-    _ event: EventContent, stream: UInt32, partition: UInt32, isReported: Bool = true
+    _ event: EventBytes, stream: UInt32, partition: UInt32, isReported: Bool
   ) {
-    let appends = appends ?? BatchAppends()
-    self.appends = appends
+    if appends == nil { appends = BatchAppends() }
     let valueCount = event.byteCount
     // Written in place, what `append(_:keyspace:_:_:)` would: an event has no array of its own.
     bytes.append(room: 1 + 3 * 10 + StreamKey.byteCount + valueCount) { output in
@@ -72,7 +71,7 @@ package struct EncodedBatch: Sendable {
     let lengthByteCount = varintByteCount(UInt64(valueCount))
     let offsetByteCount = StreamKey.byteCount - StreamKey.offsetPlace
     let position = bytes.count - valueCount - lengthByteCount - offsetByteCount
-    appends.add(
+    appends?.add(
       .init(stream: stream, partition: partition, position: position, isReported: isReported))
   }
 

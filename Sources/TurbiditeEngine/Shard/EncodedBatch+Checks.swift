@@ -46,6 +46,31 @@ extension EncodedBatch {
   package mutating func append(
     _ event: EventContent, stream: KeyspaceState, partition: UInt32, isReported: Bool = true
   ) -> StoreError? {
+    event.withBytes { check($0, stream, partition, isReported: isReported) }
+  }
+
+  /// Appends an event without headers whose bytes are copied.
+  package mutating func append(
+    timestamp: Int64, key: RawSpan?, value: RawSpan, stream: KeyspaceState, partition: UInt32
+  ) -> StoreError? {
+    value.withView { value in
+      guard let key else {
+        return check(
+          EventBytes(timestamp: timestamp, key: nil, value: value, headers: []), stream, partition,
+          isReported: true)
+      }
+      return key.withView {
+        check(
+          EventBytes(timestamp: timestamp, key: $0, value: value, headers: []), stream, partition,
+          isReported: true)
+      }
+    }
+  }
+
+  /// Appends an event that is within the limits.
+  private mutating func check(
+    _ event: EventBytes, _ stream: KeyspaceState, _ partition: UInt32, isReported: Bool
+  ) -> StoreError? {
     if stream.isDropped { return .notFound("stream \(stream.name)") }
     guard let count = stream.partitionCount, partition < count else {
       return .invalidArgument(

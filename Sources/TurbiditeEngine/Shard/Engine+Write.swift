@@ -269,13 +269,12 @@ extension Engine {
       for batch in batches {
         try batch.bytes.withView { payload throws(StoreError) in
           var reader = LogEntryReader(payload, firstSequence: sequence, carries: false)
-          while true {
-            let next: (entry: LogEntry, sequence: UInt64)?
-            do throws(DecodingFailure) { next = try reader.next() } catch {
-              throw .invalidArgument("a batch that cannot be read back: \(error.finding)")
-            }
-            guard let (entry, number) = next else { break }
+          var next = try reader.nextOfBatch()
+          while let (entry, number) = next {
             try inserter.insert(entry, number, self)
+            next =
+              batch.entryCount > 1
+              ? try inserter.insertRun(from: &reader, self) : try reader.nextOfBatch()
           }
         }
         sequence += UInt64(batch.entryCount)
@@ -373,6 +372,28 @@ struct EntryInserter {
     }
   }
 
+  /// Inserts the entries that follow the last one into the same memtable, where all of a keyspace
+  /// go to one.
+  ///
+  /// Looks that memtable up once: for each entry, counting references to what leads to it takes a
+  /// sixth of a batch's time.
+  ///
+  /// - Returns: the first entry that goes elsewhere; nil at the end.
+  mutating func insertRun(
+    from reader: inout LogEntryReader, _ engine: Engine
+  ) throws(StoreError) -> (entry: LogEntry, sequence: UInt64)? {
+    guard let keyspace, let tree, isTreeUsed, let active = tree.leadersActive,
+      engine.routing.read({ $0.treeCount == 1 }), keyspace.tree(0) === tree
+    else { return try reader.nextOfBatch() }
+    let (memtable, id) = (active.memtable, keyspace.id)
+    while let next = try reader.nextOfBatch() {
+      let (entry, sequence) = next
+      guard entry.keyspace == id, entry.kind != .rangeDeletion else { return next }
+      _ = try memtable.insert(entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
+    }
+    return nil
+  }
+
   private func isBefore(_ one: [UInt8], _ other: [UInt8]) -> Bool {
     one.lexicographicallyPrecedes(other)
   }
@@ -430,6 +451,17 @@ struct EntryInserter {
     }
     engine.dirtyTrees.withLock { $0[tree.id] = tree }
     return fresh
+  }
+}
+
+extension LogEntryReader {
+  /// The next entry of what this process has encoded.
+  fileprivate mutating func nextOfBatch() throws(StoreError) -> (
+    entry: LogEntry, sequence: UInt64
+  )? {
+    do throws(DecodingFailure) { return try next() } catch {
+      throw .invalidArgument("a batch that cannot be read back: \(error.finding)")
+    }
   }
 }
 

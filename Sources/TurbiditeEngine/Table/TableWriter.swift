@@ -82,7 +82,7 @@ final class TableWriter {
     precondition(tag.isValue || (tag.isDeletion && value.isEmpty))
     var shared = 0
     var isNewKey = true
-    var last: KeyArena
+    let last: KeyArena
     if let previous = lastKey {
       last = previous
       let lastView = last.view
@@ -98,6 +98,7 @@ final class TableWriter {
     } else {
       try begin()
       last = try KeyArena()
+      lastKey = last
       properties.smallestKey = key.bytes()
     }
     if let handle = unindexed {
@@ -112,8 +113,7 @@ final class TableWriter {
     block.add(key, sharing: shared, tag, value)
     if isNewKey && filter.bitsPerKey > 0 { try filter.add(key.hash()) }
     count(key, tag, value, isNewKey: isNewKey)
-    try last.replace(with: key)
-    lastKey = last
+    try lastKey?.replace(with: key)
     lastTag = tag
     if block.byteCountEstimate >= options.blockByteCount { unindexed = try writeBlock() }
   }

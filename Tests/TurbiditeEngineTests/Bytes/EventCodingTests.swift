@@ -18,8 +18,10 @@ struct EventCodingTests {
 
   static func encoded(_ event: EventContent) -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes.append(room: event.byteCount + 9) { event.encode(into: &$0) }
-    #expect(bytes.count == event.byteCount)
+    event.withBytes { event in
+      bytes.append(room: event.byteCount + 9) { event.encode(into: &$0) }
+      #expect(bytes.count == event.byteCount)
+    }
     return bytes
   }
 

@@ -39,7 +39,7 @@ final class TurbiditeEvents: EventEngine {
 
     func append(_ event: Lent, count: Int) throws {
       for _ in 0..<count {
-        batch.append(NewEvent(Bytes(copying: RawSpan(_unsafeBytes: event))), to: stream)
+        batch.append(value: event.bytes, to: stream)
       }
       try store.blocking.commit(&batch, durability: durability)
     }
