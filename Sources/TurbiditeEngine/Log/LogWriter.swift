@@ -215,7 +215,8 @@ final class LogWriter: Sendable {
     let stored = try leading.scratch.withView { frame throws(StoreError) in
       try compressor?.compress(frame.slice(frame.count - rawByteCount, rawByteCount))
     }
-    guard let stored else { return false }
+    // A short frame may not even save the four bytes of its raw length.
+    guard let stored, stored.count + 4 < rawByteCount else { return false }
     leading.scratch.removeLast(rawByteCount)
     leading.scratch.append(littleEndian: UInt32(rawByteCount))
     leading.scratch.append(stored)

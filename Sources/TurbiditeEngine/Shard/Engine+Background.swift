@@ -168,8 +168,12 @@ extension Engine {
   /// Flushes trees, unless a leader is at work: there will be another time.
   private func flushIfUnled(_ trees: [Tree]) {
     guard !trees.isEmpty, commits.tryLead() else { return }
-    for tree in trees { freeze(tree) }
-    do throws(StoreError) { try endLogIfFrozen() } catch { report(error, of: .log) }
+    do throws(StoreError) {
+      try freeze(trees)
+      report(nil, of: .log)
+    } catch {
+      report(error, of: .log)
+    }
     handOver()
   }
 

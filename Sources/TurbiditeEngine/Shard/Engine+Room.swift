@@ -161,13 +161,20 @@ extension Engine {
     environment.scheduler.workIsReady()
   }
 
-  /// Ends the log's newest segment when nothing that stays in memory is in it: with what is being
-  /// flushed all of the log goes.
+  /// Has the memtables of `trees` flushed; when nothing stays in memory, the log's newest segment
+  /// ends, so that all of the log goes with them.
   ///
   /// By the leader.
-  func endLogIfFrozen() throws(StoreError) {
-    guard let log, dirtyTrees.withLock({ $0.values.allSatisfy { $0.leadersActive == nil } })
-    else { return }
+  ///
+  /// - Throws: why the segment could not be ended; they are flushed all the same.
+  func freeze(_ trees: [Tree]) throws(StoreError) {
+    let chosen = Set(trees.map(\.id))
+    let stays = dirtyTrees.withLock {
+      $0.values.contains { $0.leadersActive != nil && !chosen.contains($0.id) }
+    }
+    // Afterwards: a flush that ends at once must find the segment ended.
+    defer { for tree in trees { freeze(tree) } }
+    guard let log, !stays, !trees.isEmpty else { return }
     do throws(StoreError) { try log.endSegment() } catch {
       if case .durabilityLost = error { poison(error) }
       throw error

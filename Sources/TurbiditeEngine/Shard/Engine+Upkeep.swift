@@ -208,11 +208,8 @@ extension Engine {
     forgetFailures(of: .flush)
     let trees = try exclusively { () throws(StoreError) -> [Tree] in
       let trees = dirtyTrees.withLock { $0.values.sorted { $0.id < $1.id } }
-      for tree in trees {
-        freeze(tree)
-        considerWork(tree)
-      }
-      try endLogIfFrozen()
+      try freeze(trees)
+      for tree in trees { considerWork(tree) }
       return trees
     }
     try waitForFlush(of: trees.map(FrozenMemtables.init))
