@@ -143,7 +143,7 @@ extension Engine {
     for tree in occupiedTrees {
       let restsAt = tree.lastWrite.load(ordering: .relaxed) &+ Engine.settlingNanoseconds
       let byteCount = tree.version.active?.memtable.byteCount ?? 0
-      if restsAt <= now, byteCount >= options.memtableByteCount / 16 { resting.append(tree) }
+      if restsAt <= now, byteCount >= options.smallMemtableByteCount { resting.append(tree) }
       considerWork(tree, urgency: restsAt <= now ? .settling : .needed)
       if restsAt > now { next = min(next ?? .max, restsAt) }
       let retriesAt = tree.work.withLock { $0.compactionNotBefore }

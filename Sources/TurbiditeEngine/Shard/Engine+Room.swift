@@ -197,7 +197,7 @@ extension Engine {
       guard let first = log.firstSegment(from: active.oldestSegment.load(ordering: .relaxed)),
         log.position - first.position > UInt64(options.logByteCount) / 2
       else { continue }
-      if active.memtable.byteCount > options.memtableByteCount / 16 {
+      if active.memtable.byteCount > options.smallMemtableByteCount {
         freeze(tree)
       } else {
         try carry(tree, active)

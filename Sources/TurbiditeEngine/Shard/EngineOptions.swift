@@ -45,6 +45,12 @@ package struct EngineOptions: Sendable {
   package var compactionCount = 2
 
   package init() {}
+
+  /// A memtable of less is not worth a table: it is carried forward in the log, and stays in memory
+  /// when its tree rests.
+  ///
+  /// Bounded for the sake of many shards, whose memtables would all be carried in turn.
+  var smallMemtableByteCount: Int { min(1 << 20, memtableByteCount / 16) }
 }
 
 /// How an engine is opened.
