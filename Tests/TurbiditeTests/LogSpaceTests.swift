@@ -61,4 +61,29 @@ struct LogSpaceTests {
     }
     #expect(try #require(taken[true]) * 2 < (try #require(taken[false])))
   }
+
+  @Test("an opening that must flush before it has read the whole log forgets none of it")
+  func smallerBudget() throws {
+    let machine = SimulatedMachine(seed: 3)
+    var options = Store.Options(shardCount: 1)
+    options.logByteCount = 3 << 20
+    var store = try machine.open(options)
+    let random = SeededRandom(seed: 3)
+    var expected: [Bytes: Bytes] = [:]
+    for number in 0..<1_600 {
+      let value = Bytes((0..<1_000).map { _ in UInt8(random.below(256)) })
+      expected[Bytes("key\(number)")] = value
+      try store.blocking.put(Bytes("key\(number)"), value)
+    }
+    try store.blocking.close()
+    #expect(try machine.disk.list("log").count > 2)
+    options.memoryBudgetByteCount = 1 << 20
+    for _ in 0..<3 {
+      // Closed at once: a flush of what rests would hide the loss.
+      try machine.open(options).blocking.close()
+    }
+    store = try machine.open()
+    for (key, value) in expected { #expect(try store.blocking.get(key) == value) }
+    try store.blocking.close()
+  }
 }

@@ -33,6 +33,8 @@ final class LogWriter: Sendable {
     var segments: [Segment] = []
     /// Where the newest segment ends, when it takes no further frames.
     var newestEnd: UInt64?
+    /// While an opening replays the log, the segment from which on no memtable has it yet.
+    var replaysFrom: UInt64?
     /// The log's directory while the name of the newest segment is not durable; opened before the
     /// segment was made, so that a sync needs no handle: a want of one would leave writes in doubt.
     var unsyncedDirectory: (any Directory)?
@@ -113,11 +115,21 @@ final class LogWriter: Sendable {
   /// that grows, or the one that will be made next.
   var nextSegment: (number: UInt64, position: UInt64) {
     shared.withLock { shared in
+      if let first = shared.replaysFrom, !planted(.logFloorTooHigh),
+        let segment = shared.segments.first(where: { $0.number >= first })
+      {
+        return (segment.number, segment.basePosition)
+      }
       guard let last = shared.segments.last else { return (0, position) }
       if let end = shared.newestEnd { return (last.number + 1, end) }
       return (last.number, last.basePosition)
     }
   }
+
+  /// Says that segments from `number` on are still to be put into memtables; nil when none is.
+  ///
+  /// Until then the log's floor may not pass them: no memtable speaks for them.
+  func replays(from number: UInt64?) { shared.withLock { $0.replaysFrom = number } }
 
   /// The number of the oldest segment, or nil when there is none.
   var oldestSegment: UInt64? { shared.withLock { $0.segments.first?.number } }

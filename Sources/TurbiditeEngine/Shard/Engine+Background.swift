@@ -118,6 +118,7 @@ extension Engine {
   func compactionEnded(_ tree: Tree) {
     gaugePressure(of: tree)
     report(nil, of: .compaction, in: tree)
+    considerReserve()
     noteSettled()
     deleteObsolete()
     let now = environment.clock.monotonicNanoseconds()
@@ -168,12 +169,7 @@ extension Engine {
   /// Flushes trees, unless a leader is at work: there will be another time.
   private func flushIfUnled(_ trees: [Tree]) {
     guard !trees.isEmpty, commits.tryLead() else { return }
-    do throws(StoreError) {
-      try freeze(trees)
-      report(nil, of: .log)
-    } catch {
-      report(error, of: .log)
-    }
+    freeze(trees)
     handOver()
   }
 

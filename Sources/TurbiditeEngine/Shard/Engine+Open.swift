@@ -471,8 +471,10 @@ private struct Replay {
     var count = 0
     var inserter = EntryInserter()
     let keyspaces = engine.keyspaces.withLock { $0 }
+    engine.log?.replays(from: log.parts.first?.number)
     try recovery.replay(log) { entry, sequence, number throws(StoreError) in
       if inserter.segment != number {
+        engine.log?.replays(from: number)
         try settle(inserter)
         inserter = EntryInserter()
         inserter.beginGroup(segment: number)
@@ -487,6 +489,7 @@ private struct Replay {
       }
       if try inserter.replay(entry, sequence, in: keyspace, state, engine) { count += 1 }
     }
+    engine.log?.replays(from: nil)
     try settle(inserter)
     return count
   }

@@ -42,16 +42,17 @@ extension Engine {
   func adjustReserve() throws(StoreError) {
     // What is held counts as room: to take it must not make room scarce, nor giving it back plenty.
     let held = reserve.byteCount
-    let available: UInt64
+    var available: UInt64 = 0
     do throws(SystemError) { available = try environment.fileSystem.availableByteCount() } catch {
-      throw StoreError(error)
+      // One that does not say what it has may have little.
     }
-    if (available + held) / 16 >= largestReserve {
-      return try reserve.restore(through: leastReserve, givingBack: true)
+    let (room, overflows) = available.addingReportingOverflow(held)
+    if overflows || room / 16 >= largestReserve {
+      return try reserve.restore(through: leastReserve, givingBack: true, takingBack: false)
     }
     let wanted = wantedReserve
     guard held < largestReserve, wanted >= 2 * held || wanted == largestReserve else { return }
-    try reserve.restore(through: wanted)
+    try reserve.restore(through: wanted, takingBack: false)
   }
 
   /// Gives the reserve up to what was refused for want of space, and holds back writes that take
@@ -118,7 +119,7 @@ extension Engine {
     guard reserveUserCount.load(ordering: .acquiring) == 0 else { throw refusal }
     do throws(StoreError) {
       let held = reserve.byteCount
-      try reserve.restore(through: held > 0 ? held : wantedReserve)
+      try reserve.restore(through: held > 0 ? held : wantedReserve, takingBack: true)
     } catch {
       if case .outOfSpace = error { throw error }
       // There may be room: that the reserve cannot be made is no reason to refuse a write.

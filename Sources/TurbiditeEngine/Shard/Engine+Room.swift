@@ -164,10 +164,9 @@ extension Engine {
   /// Has the memtables of `trees` flushed; when nothing stays in memory, the log's newest segment
   /// ends, so that all of the log goes with them.
   ///
-  /// By the leader.
-  ///
-  /// - Throws: why the segment could not be ended; they are flushed all the same.
-  func freeze(_ trees: [Tree]) throws(StoreError) {
+  /// By the leader. A segment that cannot be ended stays: that is room lost, and nothing else; what
+  /// keeps it from that is met by the next write.
+  func freeze(_ trees: [Tree]) {
     let chosen = Set(trees.map(\.id))
     let stays = dirtyTrees.withLock {
       $0.values.contains { $0.leadersActive != nil && !chosen.contains($0.id) }
@@ -177,7 +176,6 @@ extension Engine {
     guard let log, !stays, !trees.isEmpty else { return }
     do throws(StoreError) { try log.endSegment() } catch {
       if case .durabilityLost = error { poison(error) }
-      throw error
     }
   }
 

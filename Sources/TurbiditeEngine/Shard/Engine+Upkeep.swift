@@ -208,7 +208,7 @@ extension Engine {
     forgetFailures(of: .flush)
     let trees = try exclusively { () throws(StoreError) -> [Tree] in
       let trees = dirtyTrees.withLock { $0.values.sorted { $0.id < $1.id } }
-      try freeze(trees)
+      freeze(trees)
       for tree in trees { considerWork(tree) }
       return trees
     }

@@ -63,13 +63,16 @@ final class Reserve: Sendable {
   ///
   /// It is made durable so that it is there after a crash; a smaller one would do no harm.
   ///
-  /// - Parameter givesBack: it is to hold no more than that, either.
+  /// - Parameters:
+  ///   - givesBack: it is to hold no more than that, either.
+  ///   - takesBack: also when it was given up meanwhile.
   func restore(
-    through byteCount: UInt64, givingBack givesBack: Bool = false
+    through byteCount: UInt64, givingBack givesBack: Bool = false, takingBack takesBack: Bool
   ) throws(StoreError) {
     // Known to be so: nothing to ask the disk for.
     if givesBack && state.withLock({ $0.byteCount == byteCount && $0.refusal == nil }) { return }
     try withGate { () throws(StoreError) in
+      if isReleased && !takesBack { return }
       var held: UInt64 = 0
       do throws(SystemError) {
         let file = try openForWriting()
