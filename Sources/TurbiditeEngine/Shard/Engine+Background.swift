@@ -100,9 +100,9 @@ extension Engine {
     let version = tree.version
     if version.active == nil && version.frozen.isEmpty { forgetIfClean(tree) }
     report(nil, of: .flush, in: tree)
-    considerReserve()
     gaugePressure(of: tree)
     trimLog()
+    considerReserve()
     considerWork(tree)
     jobs.wakeUp(at: environment.clock.monotonicNanoseconds() + Engine.settlingNanoseconds)
   }

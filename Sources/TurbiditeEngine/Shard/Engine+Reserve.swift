@@ -13,8 +13,16 @@ extension Engine {
     UInt64(budget.activeShare + options.memtableByteCount + options.logSegmentByteCount)
   }
 
-  /// Enough to open a store, and to delete a range.
-  private var leastReserve: UInt64 { min(1 << 18, largestReserve) }
+  /// Enough to open a store, which writes the log's tail again, and to delete a range.
+  private var leastReserve: UInt64 {
+    var byteCount: UInt64 = 1 << 18
+    if let log, log.liveByteCount > 0 {
+      // What is not durable when a segment ends is made so then.
+      let segment = UInt64(options.logSegmentByteCount)
+      byteCount += (log.unsyncedByteCount / segment + 1) * segment
+    }
+    return min(byteCount, largestReserve)
+  }
 
   /// What should be held back where room is scarce: the least, and as much again as the tables
   /// take, up to the most.
@@ -48,7 +56,11 @@ extension Engine {
     }
     let (room, overflows) = available.addingReportingOverflow(held)
     if overflows || room / 16 >= largestReserve {
-      return try reserve.restore(through: leastReserve, givingBack: true, takingBack: false)
+      // Given back when a flush has emptied the log, not with each segment.
+      let least = leastReserve
+      let givesBack = (log?.liveByteCount ?? 0) == 0 || least * 4 < held
+      guard givesBack || held < least else { return }
+      return try reserve.restore(through: least, givingBack: givesBack, takingBack: false)
     }
     let wanted = wantedReserve
     guard held < largestReserve, wanted >= 2 * held || wanted == largestReserve else { return }

@@ -159,6 +159,7 @@ extension Engine {
   func segmentWasBegun() {
     jobs.add(LogSyncJob(engine: self))
     environment.scheduler.workIsReady()
+    if reserve.byteCount > 0 { considerReserve() }
   }
 
   /// Has the memtables of `trees` flushed; when nothing stays in memory, the log's newest segment

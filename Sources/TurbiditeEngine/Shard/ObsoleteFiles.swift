@@ -47,21 +47,35 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
   override func step() throws(StoreError) -> Bool {
     var kept: [ObsoleteFile] = []
     var failure: StoreError?
+    // Segments go in their order, durably: an older one that a power loss brought back alone would
+    // show what later ones, and tables since, had deleted.
+    var keepsSegments = false
     for file in engine.obsolete.takeAll() {
+      var isSegment = false
+      if case .logSegment = FileNames.kind(of: file.path) { isSegment = true }
+      var isKept = true
       do throws(StoreError) {
-        if try isNeeded(file) || engine.environment.rarePaths.takes(.keepObsoleteFile) {
-          kept.append(file)
+        let waits = isSegment && keepsSegments
+        let isNeeded = try isNeeded(file)
+        if waits || isNeeded || engine.environment.rarePaths.takes(.keepObsoleteFile) {
+          keepsSegments = keepsSegments || isSegment
+        } else if isSegment {
+          try engine.environment.fileSystem.removeFile(file.path)
+          isKept = false
+          try engine.environment.fileSystem.syncNames(FileNames.logDirectory)
         } else {
           try engine.environment.fileSystem.removeFile(file.path)
+          isKept = false
           if case .table(let shard, let number) = FileNames.kind(of: file.path) {
             engine.tables.gone.wasRemoved(number, shard: shard)
           }
         }
       } catch {
-        // One file that cannot be removed keeps no other; it is tried again.
-        kept.append(file)
+        // One table that cannot be removed keeps no other; it is tried again.
+        keepsSegments = keepsSegments || isSegment
         failure = error
       }
+      if isKept { kept.append(file) }
     }
     engine.obsolete.putBack(kept)
     if !kept.isEmpty { engine.lookAgainSoon() }
