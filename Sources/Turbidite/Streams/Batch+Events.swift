@@ -14,9 +14,8 @@ extension Store.Batch {
   public mutating func append(
     _ event: NewEvent, to stream: EventStream, partition: Int? = nil
   ) {
-    let place = partition ?? event.key.map(stream.partition) ?? stream.state.nextTurn()
-    guard let place = UInt32(exactly: place) else {
-      return note(.invalidArgument("stream \(stream.name) has no partition \(place)"))
+    guard let place = place(partition ?? event.key.map(stream.partition), in: stream) else {
+      return
     }
     let content = EventContent(
       timestamp: event.timestamp ?? stream.state.wallMicroseconds(), key: event.key?.array,
@@ -35,14 +34,20 @@ extension Store.Batch {
     value: RawSpan, key: RawSpan? = nil, timestamp: Int64? = nil, to stream: EventStream,
     partition: Int? = nil
   ) {
-    var place = partition
-    if place == nil, let key { place = stream.partition(ofKey: key) }
-    guard let place = UInt32(exactly: place ?? stream.state.nextTurn()) else {
-      return note(.invalidArgument("stream \(stream.name) has no partition \(place ?? 0)"))
-    }
+    var chosen = partition
+    if chosen == nil, let key { chosen = stream.partition(ofKey: key) }
+    guard let place = place(chosen, in: stream) else { return }
     note(
       encoded.append(
         timestamp: timestamp ?? stream.state.wallMicroseconds(), key: key, value: value,
         stream: stream.state, partition: place))
+  }
+
+  /// The partition, or whose turn it is; nil, which is noted, where a stream cannot have it.
+  private mutating func place(_ partition: Int?, in stream: EventStream) -> UInt32? {
+    let partition = partition ?? stream.state.nextTurn()
+    if let place = UInt32(exactly: partition) { return place }
+    note(.invalidArgument("stream \(stream.name) has no partition \(partition)"))
+    return nil
   }
 }

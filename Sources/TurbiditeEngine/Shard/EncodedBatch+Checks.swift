@@ -54,15 +54,11 @@ extension EncodedBatch {
     timestamp: Int64, key: RawSpan?, value: RawSpan, stream: KeyspaceState, partition: UInt32
   ) -> StoreError? {
     value.withView { value in
-      guard let key else {
-        return check(
-          EventBytes(timestamp: timestamp, key: nil, value: value, headers: []), stream, partition,
-          isReported: true)
-      }
+      var event = EventBytes(timestamp: timestamp, key: nil, value: value, headers: [])
+      guard let key else { return check(event, stream, partition, isReported: true) }
       return key.withView {
-        check(
-          EventBytes(timestamp: timestamp, key: $0, value: value, headers: []), stream, partition,
-          isReported: true)
+        event.key = $0
+        return check(event, stream, partition, isReported: true)
       }
     }
   }

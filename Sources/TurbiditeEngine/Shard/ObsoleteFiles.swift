@@ -19,20 +19,38 @@ enum LockBytes {
 
 /// Files to be removed, each with the edit since which no new reader can need it.
 final class ObsoleteFiles: Sendable {
-  private let files = Mutex<[ObsoleteFile]>([])
+  private struct State {
+    var files: [ObsoleteFile] = []
+    /// Somebody removes files; what is here came later.
+    var isTaken = false
+  }
 
-  var isEmpty: Bool { files.withLock { $0.isEmpty } }
+  private let state = Mutex(State())
 
-  func add(_ file: ObsoleteFile) { files.withLock { $0.append(file) } }
+  var isEmpty: Bool { state.withLock { $0.files.isEmpty } }
 
-  func takeAll() -> [ObsoleteFile] {
-    files.withLock { files in
-      defer { files = [] }
-      return files
+  func add(_ file: ObsoleteFile) { state.withLock { $0.files.append(file) } }
+
+  /// All files, for one who removes them at a time; nil while another does.
+  func takeAll() -> [ObsoleteFile]? {
+    state.withLock { state in
+      guard !state.isTaken else { return nil }
+      state.isTaken = true
+      defer { state.files = [] }
+      return state.files
     }
   }
 
-  func putBack(_ kept: [ObsoleteFile]) { files.withLock { $0 += kept } }
+  /// Ends what ``takeAll()`` began.
+  ///
+  /// - Returns: whether files were added meanwhile, for which nobody may have come.
+  func putBack(_ kept: [ObsoleteFile]) -> Bool {
+    state.withLock { state in
+      state.isTaken = false
+      defer { state.files = kept + state.files }
+      return !state.files.isEmpty
+    }
+  }
 }
 
 /// Removes obsolete files that no reader in another process can still need.
@@ -45,12 +63,13 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func step() throws(StoreError) -> Bool {
+    guard let files = engine.obsolete.takeAll() else { return false }
     var kept: [ObsoleteFile] = []
     var failure: StoreError?
     // Segments go in their order, durably: an older one that a power loss brought back alone would
     // show what later ones, and tables since, had deleted.
     var keepsSegments = false
-    for file in engine.obsolete.takeAll() {
+    for file in files {
       var isSegment = false
       if case .logSegment = FileNames.kind(of: file.path) { isSegment = true }
       var isKept = true
@@ -77,7 +96,7 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
       }
       if isKept { kept.append(file) }
     }
-    engine.obsolete.putBack(kept)
+    if engine.obsolete.putBack(kept) { engine.deleteObsolete() }
     if !kept.isEmpty { engine.lookAgainSoon() }
     engine.report(failure, of: .removal)
     return false

@@ -26,6 +26,26 @@ struct ShortInputTests {
     }
   }
 
+  @Test("one compressor's pieces, short and long, come back each by itself")
+  func compressorIsReused() throws {
+    var random = TableTestRandom(7)
+    let compressor = try Compressor()
+    var compressedCount = 0
+    for _ in 0..<4_000 {
+      let half = random.bytes(random.below(random.below(8) == 0 ? 9_000 : 300))
+      let raw = random.below(4) == 0 ? half : half + half
+      guard let stored = try raw.withView({ try compressor.compress($0)?.bytes() }) else {
+        continue
+      }
+      compressedCount += 1
+      #expect(stored.count <= raw.count - raw.count / 8)
+      let back = try OwnedBuffer.allocate(raw.count, for: "a test")
+      #expect(stored.withView { decompressLZ4($0, into: back) })
+      #expect(back.view.bytes() == raw)
+    }
+    #expect(compressedCount > 2_000)
+  }
+
   @Test("compressed bytes that give fewer bytes than declared are refused")
   func shortDecompression() throws {
     let raw = [UInt8](repeating: 7, count: 400) + Array(0..<100)
