@@ -152,7 +152,7 @@ private enum Seeds {
   ) throws(StoreError) -> [UInt8] {
     let disk = SimulatedDisk()
     do throws(SystemError) {
-      let writer = TableWriter(
+      var writer = TableWriter(
         file: try disk.open("table", .create),
         identity: TableIdentity(store: StoreArchive.store, fileNumber: 7, keyspace: 0, shard: 0),
         options: options, replacement: replacement)

@@ -70,6 +70,7 @@ struct ByteReader {
   }
 
   /// Reads a varint that must fit the range; the range is what bounds an allocation.
+  @inline(__always)
   mutating func count(_ what: StaticString, atMost limit: Int) throws(DecodingFailure) -> Int {
     let start = offset
     let value = try varint()
@@ -80,6 +81,7 @@ struct ByteReader {
   }
 
   /// The next `length` bytes.
+  @inline(__always)
   mutating func take(_ length: Int) throws(DecodingFailure) -> ByteView {
     guard length >= 0, length <= remaining else { throw .truncated(at: offset) }
     defer { offset &+= length }
@@ -87,6 +89,7 @@ struct ByteReader {
   }
 
   /// A varint length, then that many bytes.
+  @inline(__always)
   mutating func lengthPrefixed() throws(DecodingFailure) -> ByteView {
     let start = offset
     let length = try varint()

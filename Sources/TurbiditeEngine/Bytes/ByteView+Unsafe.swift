@@ -247,55 +247,6 @@ extension RawSpan {
   }
 }
 
-/// Writes fields one after the other into room that an array has made.
-///
-/// Safe: every write checks that it ends within the room.
-@safe
-struct RoomWriter: ~Copyable {
-  private let start: UnsafeMutableRawPointer
-  private let capacity: Int
-  /// The bytes written.
-  private(set) var count = 0
-
-  @unsafe
-  fileprivate init(_ start: UnsafeMutableRawPointer, count: Int) {
-    unsafe self.start = start
-    capacity = count
-  }
-
-  /// Appends an integer, low byte first.
-  @inline(__always)
-  mutating func append<Value: FixedWidthInteger & BitwiseCopyable>(littleEndian value: Value) {
-    precondition(MemoryLayout<Value>.size <= capacity &- count)
-    unsafe start.storeBytes(of: value.littleEndian, toByteOffset: count, as: Value.self)
-    count &+= MemoryLayout<Value>.size
-  }
-
-  /// Appends a varint, as ``Swift/Array/append(varint:)-(UInt64)`` does.
-  @inline(__always)
-  mutating func append(varint value: UInt64) {
-    var rest = value
-    while rest >= 0x80 {
-      append(littleEndian: UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest >>= 7
-    }
-    append(littleEndian: UInt8(truncatingIfNeeded: rest))
-  }
-
-  @inline(__always)
-  mutating func append(_ view: ByteView) {
-    precondition(view.count <= capacity &- count)
-    unsafe view.copy(to: start + count)
-    count &+= view.count
-  }
-
-  @inline(__always)
-  mutating func append(lengthPrefixed view: ByteView) {
-    append(varint: UInt64(view.count))
-    append(view)
-  }
-}
-
 /// A block of memory that owns its bytes and lends views of them for as long as it lives.
 ///
 /// A failed Swift allocation stops the process: here it is nil.

@@ -3,7 +3,7 @@
 // Room:    Engine/Compaction. A flush, a compaction and a move of slots are this with other ends.
 
 /// Writes what a filter keeps of a cursor's entries.
-struct TableMerge {
+struct TableMerge: ~Copyable {
   private let cursor: EntryCursor
   private var filter: VersionFilter
   private(set) var sink: TableSink
@@ -14,7 +14,9 @@ struct TableMerge {
   private static let stepByteCount = 256 << 10
 
   /// - Parameter cursor: where it stands, the merge begins.
-  init(_ cursor: EntryCursor, _ filter: VersionFilter, _ sink: TableSink) {
+  init(
+    _ cursor: EntryCursor, _ filter: consuming VersionFilter, _ sink: consuming TableSink
+  ) {
     self.cursor = cursor
     self.filter = filter
     self.sink = sink
@@ -27,7 +29,7 @@ struct TableMerge {
     var byteCount = 0
     while cursor.isValid {
       readEntryCount &+= 1
-      if filter.judge(cursor.key, cursor.tag) == .keep {
+      if try filter.judge(cursor.key, cursor.tag) == .keep {
         try sink.add(cursor.key, cursor.tag, cursor.value)
       }
       byteCount += cursor.key.count + cursor.value.count + 16
@@ -37,6 +39,9 @@ struct TableMerge {
     try sink.finish()
     return false
   }
+
+  /// What was written, without what it was read from.
+  consuming func takeSink() -> TableSink { sink }
 
   /// Removes what was written; the caller publishes nothing of it.
   mutating func discard() throws(StoreError) { try sink.discard() }

@@ -27,14 +27,13 @@ struct TableSinkContext {
 /// 1. All versions of a user key go to one table, so that the tables of a level never share a key.
 /// 2. The tables' ranges, tombstones included, do not overlap: each tombstone is cut where the next
 ///    table begins.
-struct TableSink {
+struct TableSink: ~Copyable {
   private let context: TableSinkContext
   private let tombstones: RangeTombstones
   private var writer: TableWriter?
   private var writerNumber: UInt64 = 0
   /// Where the current table's share of the tombstones begins; nil for the first table.
   private var lowerBound: [UInt8]?
-  private var lastKey: [UInt8] = []
   private(set) var tables: [TableMetadata] = []
   /// Every file this sink has created, finished or not.
   private(set) var createdNumbers: [UInt64] = []
@@ -52,38 +51,40 @@ struct TableSink {
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
-    if let writer, isAtEnd(writer, key),
-      planted(.splitVersionsOfKey) || !lastKey.withView({ $0.isEqual(to: key) })
-    {
-      try finishTable(before: key.bytes(), isLast: false)
-    }
+    if isAtEnd(key) { try finishTable(before: key.bytes(), isLast: false) }
     if writer == nil { try beginTable() }
     try writer?.add(key, tag, value)
-    lastKey.removeAll(keepingCapacity: true)
-    lastKey.append(key)
   }
 
   /// A writer holds eight bytes of memory a key until it makes the filter: of records of a few
   /// bytes, 16 MiB of table hold millions.
   private static let largestEntryCount = 1 << 20
 
-  /// Whether the next key should begin another table.
+  /// Whether the table being written ends before `key`.
+  @inline(__always)
+  private func isAtEnd(_ key: ByteView) -> Bool {
+    switch writer {
+    case nil: return false
+    case let writer?:
+      let byteCount = writer.byteCountEstimate
+      let isFull =
+        byteCount >= context.tableByteCount || writer.entryCount >= Self.largestEntryCount
+        || context.rarePaths.takes(.endTable)
+      let isStream = context.options.keyspaceKind.partitionCount != nil
+      guard isFull || isStream && isParted(writer.lastKey, key, byteCount) else { return false }
+      return planted(.splitVersionsOfKey) || !writer.lastKey.isEqual(to: key)
+    }
+  }
+
+  /// Whether a stream's table ends for the sake of a partition.
   ///
   /// A stream's partitions, and what is no partition's, have tables of their own, as far as that
   /// does not make very small ones: their keys only grow, so such a table overlaps none that comes
   /// later, and moves from level to level without being written again.
-  private func isAtEnd(_ writer: TableWriter, _ key: ByteView) -> Bool {
-    let byteCount = writer.byteCountEstimate
-    if byteCount >= context.tableByteCount || writer.entryCount >= Self.largestEntryCount
-      || context.rarePaths.takes(.endTable)
-    {
-      return true
-    }
-    guard context.options.keyspaceKind.partitionCount != nil,
-      lastKey.withView({ StreamKey.isParted($0, key) })
-    else { return false }
+  private func isParted(_ last: ByteView, _ key: ByteView, _ byteCount: UInt64) -> Bool {
+    guard StreamKey.isParted(last, key) else { return false }
     return byteCount >= context.smallestByteCount
-      || (lastKey.withView { StreamKey.read($0) } != nil && StreamKey.read(key) == nil)
+      || (StreamKey.read(last) != nil && StreamKey.read(key) == nil)
   }
 
   /// Ends the last table.
@@ -121,15 +122,14 @@ struct TableSink {
   }
 
   private mutating func finishTable(before next: [UInt8]?, isLast: Bool) throws(StoreError) {
-    guard let writer else { return }
     let share =
       planted(.unclippedRangeTombstones)
       ? tombstones : tombstones.clipped(from: lowerBound, to: next)
-    if !share.isEmpty { writer.addRangeTombstones(share) }
-    let summary = try writer.finish(isLast: isLast)
+    if !share.isEmpty { writer?.addRangeTombstones(share) }
+    guard let summary = try writer?.finish(isLast: isLast) else { return }
     tables.append(TableMetadata(fileNumber: writerNumber, summary: summary))
     lowerBound = next
-    self.writer = nil
+    writer = nil
   }
 
   /// Removes what was created; the caller publishes nothing of it.

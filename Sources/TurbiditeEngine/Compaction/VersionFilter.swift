@@ -8,7 +8,7 @@
 ///
 /// The snapshots cut the sequence numbers into stripes: two versions in one stripe look the same to
 /// every reader, so only the newer one is needed.
-struct VersionFilter {
+struct VersionFilter: ~Copyable {
   /// What becomes of an entry.
   enum Verdict {
     case keep
@@ -23,7 +23,7 @@ struct VersionFilter {
   /// needs can go.
   let isBottommost: Bool
 
-  private var previousKey: [UInt8] = []
+  private var previousKey = ScratchBytes()
   private var previousSequence: UInt64 = 0
   private var hasPrevious = false
 
@@ -33,15 +33,14 @@ struct VersionFilter {
     self.isBottommost = isBottommost
   }
 
-  mutating func judge(_ key: ByteView, _ tag: Tag) -> Verdict {
+  mutating func judge(_ key: ByteView, _ tag: Tag) throws(StoreError) -> Verdict {
     let sequence = tag.sequence
-    let isSameKey = hasPrevious && previousKey.withView { $0.isEqual(to: key) }
+    let isSameKey = hasPrevious && previousKey.view.isEqual(to: key)
     defer { previousSequence = sequence }
     if isSameKey {
       if !isSeparated(sequence, from: previousSequence) { return .drop }
     } else {
-      previousKey.removeAll(keepingCapacity: true)
-      previousKey.append(key)
+      try previousKey.replace(with: key)
       hasPrevious = true
     }
     if !tombstones.isEmpty, let newest = newestInStripe(covering: key, of: sequence),

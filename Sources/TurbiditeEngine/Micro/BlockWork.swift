@@ -21,12 +21,12 @@ enum BlockWork {
         let key = records.key(entryCount)
         let shared = entryCount == 0 ? 0 : key.sharedPrefixCount(records.key(entryCount - 1))
         let tag = Tag(sequence: UInt64(1 + entryCount), kind: .value)
-        builder.add(key, sharing: shared, tag, records.value)
+        try builder.add(key, sharing: shared, tag, records.value)
         entryCount += 1
       }
-      var bytes: [UInt8] = []
-      builder.finish(into: &bytes)
-      raw = try bytes.withView { try Records.copy($0) }
+      var bytes = ScratchBytes()
+      try builder.finish(into: &bytes)
+      raw = try bytes.bytes().withView { try Records.copy($0) }
       self.records = records
     }
 

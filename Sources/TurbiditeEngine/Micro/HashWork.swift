@@ -25,7 +25,9 @@ enum HashWork {
     for index in stride(from: 0, to: Records.count, by: 2) {
       try builder.add(hashes[index])
     }
-    let filter = try builder.payload().withView { try Filter($0) }
+    var payload = ScratchBytes()
+    try builder.write(into: &payload)
+    let filter = try payload.bytes().withView { try Filter($0) }
     var sum = 0
     for index in 0..<count where filter.mayContain(hashes[index & Records.mask]) { sum &+= 1 }
     keep(sum)

@@ -122,13 +122,12 @@ struct RepairWriter {
   /// - Parameter isSettled: whether all of it should be the tree's shard's; what is not is left out
   ///   otherwise.
   mutating func write(
-    _ tree: TreeID, _ cursor: EntryCursor, _ filter: VersionFilter, isSettled: Bool,
+    _ tree: TreeID, _ cursor: EntryCursor, _ filter: consuming VersionFilter, isSettled: Bool,
     progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
     guard let partitioning = keyspaces[tree.keyspace]?.kind.partitioning else {
       preconditionFailure("a tree of no keyspace")
     }
-    var filter = filter
     var sink = makeSink(tree, tableByteCount: Self.tableByteCount)
     var pending: UInt64 = 0
     try cursor.seekToFirst()
@@ -142,7 +141,7 @@ struct RepairWriter {
           "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
             + " knew the layout is lost, and it was not the usual one")
       }
-      if slot == tree.shard, filter.judge(cursor.key, cursor.tag) == .keep {
+      if slot == tree.shard, try filter.judge(cursor.key, cursor.tag) == .keep {
         try sink.add(cursor.key, cursor.tag, cursor.value)
         entryCount += 1
       }

@@ -89,8 +89,10 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   }
 
   private func finish() throws(StoreError) {
-    guard let merge else { preconditionFailure("a compaction that has not begun") }
-    let readEntryCount = merge.readEntryCount + (foreign?.refusedCount ?? 0)
+    guard let mergedEntryCount = merge?.readEntryCount, let tables = merge?.sink.tables else {
+      preconditionFailure("a compaction that has not begun")
+    }
+    let readEntryCount = mergedEntryCount + (foreign?.refusedCount ?? 0)
     // A reader that ends early without an error would lose records here for good.
     guard readEntryCount == expectedEntryCount else {
       throw .corrupt(
@@ -99,7 +101,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
           finding: "a compaction read \(readEntryCount) of \(expectedEntryCount) entries"))
     }
     // A keyspace that was dropped meanwhile has no use for the tables.
-    if try install(merge.sink.tables) { self.merge = nil }
+    if try install(tables) { merge = nil }
     end(nil)
     engine.compactionEnded(tree)
   }

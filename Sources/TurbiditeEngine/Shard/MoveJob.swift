@@ -139,10 +139,12 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   }
 
   private func finish() throws(StoreError) {
-    guard let merge else { preconditionFailure("a move that has not begun") }
-    let readEntryCount = sifted.reduce(merge.readEntryCount) { $0 + $1.refusedCount }
+    guard let mergedEntryCount = merge?.readEntryCount else {
+      preconditionFailure("a move that has not begun")
+    }
+    let readEntryCount = sifted.reduce(mergedEntryCount) { $0 + $1.refusedCount }
     try requireReading(expectedEntryCount, of: readEntryCount)
-    sink = merge.sink
+    sink = merge.take()?.takeSink()
     release()
     state.withLock { $0 = .written }
   }
@@ -175,7 +177,7 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func end(_ failure: StoreError?) {
-    sink = sink ?? merge?.sink
+    if let merge = merge.take() { sink = merge.takeSink() }
     release()
     discardOutputs()
     state.withLock { $0 = failure.map(Outcome.failed) ?? .dropped }

@@ -155,11 +155,9 @@ final class ScanCursor {
   @inline(__always)
   private func skip(_ key: ByteView) throws(StoreError) {
     skips = true
-    if let skipBuffer, skipBuffer.count >= key.count {
-      skippedKey = skipBuffer.overwrite(with: key)
-    } else {
-      skippedKey = try copy(key, into: &skipBuffer)
-    }
+    let buffer = try room(for: key, in: skipBuffer)
+    skippedKey = buffer.overwrite(with: key)
+    skipBuffer = buffer
   }
 
   private func isCovered(_ key: ByteView, _ tag: Tag) -> Bool {
@@ -172,12 +170,18 @@ final class ScanCursor {
   private func settleBackward() throws(StoreError) {
     passedCount = 0
     while merge.isValid {
-      let current = try copy(merge.key, into: &keyBuffer)
+      let buffer = try room(for: merge.key, in: keyBuffer)
+      keyBuffer = buffer
+      let current = buffer.overwrite(with: merge.key)
       var isLive = false
       while merge.isValid, merge.key.isEqual(to: current) {
         if merge.tag.sequence <= sequence {
           isLive = merge.tag.isValue && !isCovered(current, merge.tag)
-          if isLive { value = try copy(merge.value, into: &valueBuffer) }
+          if isLive {
+            let buffer = try room(for: merge.value, in: valueBuffer)
+            valueBuffer = buffer
+            value = buffer.overwrite(with: merge.value)
+          }
         }
         try merge.previous()
         passedCount &+= 1
@@ -190,16 +194,14 @@ final class ScanCursor {
     }
   }
 
-  /// Copies into a buffer that is kept for the next entry when it is large enough.
-  private func copy(
-    _ view: ByteView, into buffer: inout OwnedBuffer?
-  ) throws(StoreError) -> ByteView {
-    if let buffer, buffer.count >= view.count { return buffer.overwrite(with: view) }
-    let capacity = max(64, view.count + view.count / 2)
-    guard let fresh = OwnedBuffer(count: capacity) else {
-      throw .resourceExhausted("\(capacity) bytes of memory for a scan")
-    }
-    buffer = fresh
-    return fresh.overwrite(with: view)
+  /// `buffer`, when it is large enough for `view`, or a larger one.
+  ///
+  /// Not changed in place: that would be checked for exclusive access at each entry.
+  @inline(__always)
+  private func room(
+    for view: ByteView, in buffer: OwnedBuffer?
+  ) throws(StoreError) -> OwnedBuffer {
+    if let buffer, buffer.count >= view.count { return buffer }
+    return try OwnedBuffer.allocate(max(64, view.count + view.count / 2), for: "a scan")
   }
 }

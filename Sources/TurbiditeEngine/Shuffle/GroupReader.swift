@@ -30,7 +30,7 @@ package final class GroupReader {
   private let range: GroupRange
   private let holdsValues: Bool
   private let state: MergedState
-  private var keyBuffer = KeyBuffer()
+  private var keyBuffer = ScratchBytes()
   private let isStopped: @Sendable () -> Bool
   private var ticks = 0
   private var hasBegun = false
@@ -72,7 +72,7 @@ package final class GroupReader {
     try stopIfAsked()
     guard cursor.isValid else { return false }
     if let to = range.to, to.withView({ cursor.key.compare($0) >= 0 }) { return false }
-    try keyBuffer.set(cursor.key)
+    try keyBuffer.replace(with: cursor.key)
     groupCount += 1
     if holdsValues {
       repeated = (.empty, 0)

@@ -270,10 +270,10 @@ package final class Shuffle: RunTaker {
       return try writer.finish(cache)
     }
     let state = try MergedState(fold, pool: pool)
-    var key = KeyBuffer()
+    var key = ScratchBytes()
     while cursor.isValid {
       let tag = cursor.tag
-      try key.set(cursor.key)
+      try key.replace(with: cursor.key)
       state.clear()
       while cursor.isValid, cursor.key.isEqual(to: key.view) {
         try state.merge(cursor.value)
@@ -311,7 +311,7 @@ struct RunWriter: ~Copyable {
   private let disk: RunDisk
   private let target: RunFile
   private let identity: TableIdentity
-  private let writer: TableWriter
+  private var writer: TableWriter
 
   init(_ disk: RunDisk) throws(StoreError) {
     self.disk = disk
@@ -338,22 +338,5 @@ struct RunWriter: ~Copyable {
     return TaskRun(
       number: target.number, byteCount: summary.byteCount,
       footerChecksum: summary.footerChecksum)
-  }
-}
-
-/// A copy of a key, in memory that is used again.
-struct KeyBuffer {
-  private var buffer: OwnedBuffer?
-  private(set) var view = ByteView.empty
-
-  mutating func set(_ key: ByteView) throws(StoreError) {
-    if buffer == nil || buffer.map({ $0.count < key.count }) == true {
-      let count = max(64, key.count * 2)
-      guard let larger = OwnedBuffer(count: count) else {
-        throw .resourceExhausted("\(count) bytes of memory for a key")
-      }
-      buffer = larger
-    }
-    view = buffer?.overwrite(with: key) ?? .empty
   }
 }

@@ -69,27 +69,28 @@ struct FilterBuilder {
   /// ln 2 of a plain filter.
   static func probeCount(bitsPerKey: Int) -> Int { min(max(bitsPerKey * 6 / 10, 1), 7) }
 
-  /// The filter block's payload; empty of blocks when there is no key or no bits were asked for.
-  func payload() -> [UInt8] {
+  /// Makes the filter block's payload the content of `payload`; empty of blocks when there is no
+  /// key or no bits were asked for.
+  func write(into payload: inout ScratchBytes) throws(StoreError) {
     // A filter at the limit is only less precise; the block index has 32 bits.
     let limit = TableFormat.largestMetadataByteCount / 64 - 1
     let blockCount = bitsPerKey == 0 ? 0 : min((hashCount * bitsPerKey + 511) / 512, limit)
     let probeCount = FilterBuilder.probeCount(bitsPerKey: bitsPerKey)
-    var payload: [UInt8] = []
-    payload.reserveCapacity(8 + blockCount * 64)
-    payload.append(littleEndian: UInt32(blockCount))
-    payload.append(littleEndian: UInt32(probeCount))
-    payload.append(contentsOf: repeatElement(0, count: blockCount * 64))
-    guard blockCount > 0 else { return payload }
+    payload.removeAll()
+    try payload.append(littleEndian: UInt32(blockCount))
+    try payload.append(littleEndian: UInt32(probeCount))
+    try payload.append(zeros: blockCount * 64)
+    guard blockCount > 0 else { return }
+    let settingCount = planted(.loseFilterProbe) ? probeCount - 1 : probeCount
     for index in 0..<hashCount {
       var probe = FilterProbe(hash: hash(index), blockCount: blockCount)
       let start = 8 + probe.block * 64
-      for _ in 0..<(planted(.loseFilterProbe) ? probeCount - 1 : probeCount) {
+      for _ in 0..<settingCount {
         let bit = probe.next()
-        payload[start + bit >> 3] |= 1 << UInt8(bit & 7)
+        let place = start + bit >> 3
+        payload.store(payload.view[place] | 1 << UInt8(bit & 7), at: place)
       }
     }
-    return payload
   }
 }
 

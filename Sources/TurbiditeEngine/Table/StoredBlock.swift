@@ -6,14 +6,14 @@
 import TurbiditeSystem
 
 /// Appends blocks to a file through one buffer, and knows their offsets and checksums.
-struct BlockOutput {
+struct BlockOutput: ~Copyable {
   let file: any File
   let seed: ChecksumSeed
   /// Where the next block begins.
   private(set) var offset: UInt64 = 0
   /// The system has been told to begin with what lies below.
   private var writebackEnd: UInt64 = 0
-  private var pending: [UInt8] = []
+  private var pending = ScratchBytes()
   /// Made for the first block that is compressed.
   private var compressor: Compressor?
 
@@ -27,36 +27,28 @@ struct BlockOutput {
   init(file: any File, seed: ChecksumSeed) {
     self.file = file
     self.seed = seed
-    pending.reserveCapacity(BlockOutput.bufferByteCount + (1 << 14))
   }
 
   /// Appends bytes that have a checksum of their own: the header, the footer.
   mutating func append(_ bytes: [UInt8]) throws(StoreError) {
-    pending.append(contentsOf: bytes)
+    try bytes.withView { bytes throws(StoreError) in try pending.append(bytes) }
     offset += UInt64(bytes.count)
     if pending.count >= BlockOutput.bufferByteCount { try flush() }
   }
 
   /// Appends `raw` as a block, compressed when asked and when that saves an eighth.
-  mutating func appendBlock(_ raw: [UInt8], compresses: Bool) throws(StoreError) -> BlockHandle {
+  mutating func appendBlock(_ raw: ByteView, compresses: Bool) throws(StoreError) -> BlockHandle {
     assert(raw.count <= TableFormat.largestBlockByteCount)
+    if pending.isEmpty { try pending.reserve(BlockOutput.bufferByteCount + (1 << 14)) }
     let start = pending.count
-    var compression = Compression.none
-    if compresses {
-      if compressor == nil { compressor = try Compressor() }
-      let stored = try raw.withView { raw throws(StoreError) in try compressor?.compress(raw) }
-      if let stored {
-        compression = .lz4
-        pending.append(stored)
-      }
-    }
-    if compression == .none { pending.append(contentsOf: raw) }
-    pending.append(compression.rawValue)
-    pending.append(littleEndian: UInt32(raw.count))
-    let checksum = pending.withView { bytes in
-      bytes.slice(start, bytes.count - start).hash(seed: seed.at(offset))
-    }
-    pending.append(littleEndian: checksum)
+    if compresses && compressor == nil { compressor = try Compressor() }
+    let compressed = compresses ? try compressor?.compress(raw) : nil
+    try pending.append(compressed ?? raw)
+    try pending.append(
+      littleEndian: (compressed == nil ? Compression.none : Compression.lz4).rawValue)
+    try pending.append(littleEndian: UInt32(raw.count))
+    let checksum = pending.view.slice(start, pending.count - start).hash(seed: seed.at(offset))
+    try pending.append(littleEndian: checksum)
     let handle = BlockHandle(
       offset: offset, byteCount: UInt64(pending.count - start), checksum: checksum)
     offset = handle.end
@@ -68,12 +60,10 @@ struct BlockOutput {
   mutating func flush() throws(StoreError) {
     guard !pending.isEmpty else { return }
     let target = offset - UInt64(pending.count)
-    do throws(SystemError) {
-      try pending.withView { (bytes) throws(SystemError) in
-        try file.write(bytes.span, at: target)
-      }
-    } catch { throw StoreError(error) }
-    pending.removeAll(keepingCapacity: true)
+    do throws(SystemError) { try file.write(pending.view.span, at: target) } catch {
+      throw StoreError(error)
+    }
+    pending.removeAll()
     if offset - writebackEnd >= Self.writebackByteCount {
       file.beginWriteback(from: writebackEnd, to: offset)
       writebackEnd = offset

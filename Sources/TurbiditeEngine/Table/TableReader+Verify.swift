@@ -35,7 +35,7 @@ extension TableReader {
     owns: (UInt64) -> Bool = { _ in true }, progress: (UInt64) throws(StoreError) -> Void,
     onDamage: (Damage, Int?) throws(StoreError) -> Void
   ) throws(StoreError) {
-    var tally = try Tally(self)
+    var tally = Tally(self)
     var isWhole = true
     for number in 0..<index.count {
       var found: Damage?
@@ -57,14 +57,13 @@ extension TableReader {
   }
 
   /// What was counted so far, and where.
-  private struct Tally {
+  private struct Tally: ~Copyable {
     var counted = TableProperties()
     var readAhead = ReadAhead(access: .sweep)
-    var previousKey: KeyArena
+    var previousKey = ScratchBytes()
     var largestBlockByteCount = 0
 
-    init(_ reader: TableReader) throws(StoreError) {
-      previousKey = try KeyArena()
+    init(_ reader: TableReader) {
       counted.dataBlockCount = UInt64(reader.index.count)
       counted.rangeTombstoneCount = reader.properties.rangeTombstoneCount
       // What it says of other tables, and of its keyspace, nothing in it proves.
@@ -116,7 +115,7 @@ extension TableReader {
       isKept: false)
   }
 
-  private func disagreement(with tally: Tally) -> Damage? {
+  private func disagreement(with tally: borrowing Tally) -> Damage? {
     var counted = tally.counted
     counted.largestBlockByteCount = UInt64(tally.largestBlockByteCount)
     counted.largestKey = tally.previousKey.view.bytes()

@@ -8,11 +8,14 @@ import TurbiditeSystem
 
 /// Writes one table.
 ///
+/// A value without copies, not an object: each change of an object's fields is checked for
+/// exclusive access while the program runs, which took more of a flush than LZ4 did.
+///
 /// Invariants:
 /// 1. Entries are added in strictly ascending internal key order.
-/// 2. `lastKey` and `lastTag` are those of the entry added last; the block `unindexed` ends so.
+/// 2. `last` and `lastTag` are those of the entry added last; the block `unindexed` ends so.
 /// 3. After an error the writer is of no use, and the file is the caller's to remove.
-final class TableWriter {
+struct TableWriter: ~Copyable {
   private let file: any File
   private let identity: TableIdentity
   private let options: TableOptions
@@ -22,11 +25,11 @@ final class TableWriter {
   private var filter: FilterBuilder
   private var properties = TableProperties()
   private var tombstones = RangeTombstones.none
-  private var lastKey: KeyArena?
+  private var last = ScratchBytes()
   private var lastTag = Tag(rawValue: 0)
   /// A block that was written, and waits for the next key to choose its separator.
   private var unindexed: BlockHandle?
-  private var raw: [UInt8] = []
+  private var raw = ScratchBytes()
   private var headerChecksum: UInt64 = 0
   private var isFinished = false
 
@@ -57,6 +60,9 @@ final class TableWriter {
     if options.keyspaceKind.partitionCount != nil { properties.largestTimestamp = .min }
   }
 
+  /// The key of the entry added last; valid until the next one.
+  var lastKey: ByteView { last.view }
+
   /// The entries added so far.
   var entryCount: Int { Int(properties.entryCount) }
 
@@ -75,51 +81,44 @@ final class TableWriter {
   ///
   /// - Precondition: the key and value are within the format's limits; a tombstone has no value;
   ///   the tag is a value's or a deletion's; the entry is after the last one.
-  func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
+  mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
     precondition(!isFinished)
     precondition(key.count <= TableFormat.largestKeyByteCount)
     precondition(value.count <= TableFormat.largestValueByteCount)
     precondition(tag.isValue || (tag.isDeletion && value.isEmpty))
-    var shared = 0
+    let previous = last.view
+    let shared = previous.sharedPrefixCount(key)
     var isNewKey = true
-    let last: KeyArena
-    if let previous = lastKey {
-      last = previous
-      let lastView = last.view
-      shared = lastView.sharedPrefixCount(key)
-      isNewKey = shared < key.count || shared < lastView.count
-      if isNewKey {
-        precondition(
-          shared == lastView.count || (shared < key.count && key[shared] > lastView[shared]),
-          "entries are added in order")
-      } else {
-        precondition(tag.rawValue < lastTag.rawValue, "versions are added newest first")
-      }
-    } else {
+    if properties.entryCount == 0 {
       try begin()
-      last = try KeyArena()
-      lastKey = last
       properties.smallestKey = key.bytes()
+    } else if shared < key.count || shared < previous.count {
+      precondition(
+        shared == previous.count || (shared < key.count && key[shared] > previous[shared]),
+        "entries are added in order")
+    } else {
+      precondition(tag.rawValue < lastTag.rawValue, "versions are added newest first")
+      isNewKey = false
     }
     if let handle = unindexed {
-      index.add(handle, last.view, lastTag, before: key)
+      index.add(handle, previous, lastTag, before: key)
       unindexed = nil
     } else if !block.isEmpty,
       block.byteCountEstimate + key.count - shared + value.count > options.blockByteCount
     {
       let handle = try writeBlock()
-      index.add(handle, last.view, lastTag, before: key)
+      index.add(handle, previous, lastTag, before: key)
     }
-    block.add(key, sharing: shared, tag, value)
+    try block.add(key, sharing: shared, tag, value)
     if isNewKey && filter.bitsPerKey > 0 { try filter.add(key.hash()) }
     count(key, tag, value, isNewKey: isNewKey)
-    try lastKey?.replace(with: key)
+    try last.replace(with: key)
     lastTag = tag
     if block.byteCountEstimate >= options.blockByteCount { unindexed = try writeBlock() }
   }
 
   /// Adds the table's range tombstones: all of them, once, before ``finish(isLast:)``.
-  func addRangeTombstones(_ set: RangeTombstones) {
+  mutating func addRangeTombstones(_ set: RangeTombstones) {
     precondition(!isFinished)
     precondition(tombstones.isEmpty, "range tombstones are added once")
     tombstones = set
@@ -132,11 +131,13 @@ final class TableWriter {
   /// - Parameter isLast: the compaction writes no table after this one.
   /// - Parameter syncs: false where nobody reads the table after a crash.
   /// - Precondition: at least one entry or range tombstone was added.
-  func finish(isLast: Bool = true, syncs: Bool = true) throws(StoreError) -> TableSummary {
+  mutating func finish(
+    isLast: Bool = true, syncs: Bool = true
+  ) throws(StoreError) -> TableSummary {
     precondition(!isFinished)
     precondition(properties.entryCount > 0 || !tombstones.isEmpty, "a table holds something")
     isFinished = true
-    if let last = lastKey {
+    if properties.entryCount > 0 {
       if !block.isEmpty { unindexed = try writeBlock() }
       if let handle = unindexed { index.add(handle, last.view, lastTag, before: nil) }
       properties.largestKey = last.view.bytes()
@@ -146,7 +147,8 @@ final class TableWriter {
     properties.dataBlockCount = UInt64(index.count)
     properties.replacement?.isLast = isLast
     coverTombstones()
-    let filterHandle = try writePart(filter.payload(), "filter")
+    try filter.write(into: &raw)
+    let filterHandle = try writePart(raw.view, "filter")
     let tombstoneHandle = try writePart(
       TombstoneBlock.payload(tombstones), "range tombstones",
       limit: TombstoneBlock.largestByteCount)
@@ -166,7 +168,7 @@ final class TableWriter {
     return TableSummary(properties, byteCount: output.offset, footerChecksum: checksum)
   }
 
-  private func begin() throws(StoreError) {
+  private mutating func begin() throws(StoreError) {
     var header = TableHeader(identity: identity)
     header.optionalFeatures = properties.optionalFeatures
     let (bytes, checksum) = header.encoded()
@@ -174,7 +176,8 @@ final class TableWriter {
     try output.append(bytes)
   }
 
-  private func count(_ key: ByteView, _ tag: Tag, _ value: ByteView, isNewKey: Bool) {
+  @inline(__always)
+  private mutating func count(_ key: ByteView, _ tag: Tag, _ value: ByteView, isNewKey: Bool) {
     properties.entryCount += 1
     if tag.isDeletion { properties.deletionCount += 1 }
     if !isNewKey { properties.shadowedCount += 1 }
@@ -188,15 +191,15 @@ final class TableWriter {
     }
   }
 
-  private func writeBlock() throws(StoreError) -> BlockHandle {
-    block.finish(into: &raw)
+  private mutating func writeBlock() throws(StoreError) -> BlockHandle {
+    try block.finish(into: &raw)
     properties.largestBlockByteCount = max(
       properties.largestBlockByteCount, UInt64(raw.count))
-    return try output.appendBlock(raw, compresses: options.compresses)
+    return try output.appendBlock(raw.view, compresses: options.compresses)
   }
 
   /// Widens bounds and sequences to the range tombstones.
-  private func coverTombstones() {
+  private mutating func coverTombstones() {
     guard let first = tombstones.fragments.first, let last = tombstones.fragments.last else {
       return
     }
@@ -214,8 +217,16 @@ final class TableWriter {
     }
   }
 
-  private func writePart(
+  private mutating func writePart(
     _ payload: [UInt8], _ what: String, limit: Int = TableFormat.largestMetadataByteCount
+  ) throws(StoreError) -> BlockHandle {
+    try payload.withView { payload throws(StoreError) in
+      try writePart(payload, what, limit: limit)
+    }
+  }
+
+  private mutating func writePart(
+    _ payload: ByteView, _ what: String, limit: Int = TableFormat.largestMetadataByteCount
   ) throws(StoreError) -> BlockHandle {
     guard payload.count <= limit else {
       throw .resourceExhausted(

@@ -12,7 +12,7 @@ struct BlockCacheTests {
   static func block(
     _ fileNumber: UInt64, _ offset: UInt64, byteCount: Int, memory: BlockMemory? = nil
   ) throws -> Block {
-    let payload = BlockTests.payload([
+    let payload = try BlockTests.payload([
       ModelEntry(
         key: [], tag: Tag(sequence: 5, kind: .value),
         value: [UInt8](repeating: 0, count: byteCount - 40))

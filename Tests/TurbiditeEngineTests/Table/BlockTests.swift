@@ -32,19 +32,19 @@ struct BlockTests {
     }
   }
 
-  static func payload(_ entries: [ModelEntry]) -> [UInt8] {
+  static func payload(_ entries: [ModelEntry]) throws -> [UInt8] {
     var builder = BlockBuilder()
     var last: [UInt8] = []
     for entry in entries {
       let shared = zip(last, entry.key).prefix { $0 == $1 }.count
-      entry.key.withView { key in
-        entry.value.withView { builder.add(key, sharing: shared, entry.tag, $0) }
+      try entry.key.withView { key in
+        try entry.value.withView { try builder.add(key, sharing: shared, entry.tag, $0) }
       }
       last = entry.key
     }
-    var raw: [UInt8] = []
-    builder.finish(into: &raw)
-    return raw
+    var raw = ScratchBytes()
+    try builder.finish(into: &raw)
+    return raw.bytes()
   }
 
   static func isCorrupt(_ error: any Error) -> Bool {
@@ -54,7 +54,7 @@ struct BlockTests {
 
   @Test("entries that do not begin at the first byte of keys and values are damage")
   func firstRestartPoint() throws {
-    let payload = Self.payload(
+    let payload = try Self.payload(
       ["a", "b", "c"].map {
         ModelEntry(
           key: Array($0.utf8), tag: Tag(sequence: 5, kind: .value), value: Array("value".utf8))
@@ -79,7 +79,7 @@ struct BlockTests {
         tag: Tag(sequence: random.next() >> UInt64(8 + random.below(40)), kind: .value),
         value: random.bytes(random.below(5)))
     }
-    let payload = Self.payload(entries)
+    let payload = try Self.payload(entries)
     try Self.readAll(payload, &random)
     var refused = 0
     for _ in 0..<400 {
@@ -120,7 +120,7 @@ struct BlockTests {
         tag: Tag(sequence: UInt64(1 + random.below(1000)), kind: .value),
         value: [UInt8](repeating: UInt8(number), count: random.below(200)))
     }
-    let payload = Self.payload(entries)
+    let payload = try Self.payload(entries)
     let plain = try Self.block(payload)
     guard let block = try Self.block(compressed: payload) else { return }
     try #require(block.count == plain.count)
@@ -147,7 +147,7 @@ struct BlockTests {
         key: [1, UInt8(number)], tag: Tag(sequence: 7, kind: .value),
         value: [UInt8](repeating: 9, count: 30))
     }
-    let payload = Self.payload(entries)
+    let payload = try Self.payload(entries)
     let stored = try #require(try Compressor.compress(once: payload))
     var refused = 0
     for _ in 0..<3_000 {
@@ -193,13 +193,13 @@ struct BlockTests {
         value: [])
     }
     var random = TableTestRandom(1)
-    try Self.readAll(Self.payload(entries), &random)
+    try Self.readAll(try Self.payload(entries), &random)
     let saved = entries
     entries[position] = entries[position - 1]
-    #expect(throws: StoreError.self) { try Self.readAll(Self.payload(entries), &random) }
+    #expect(throws: StoreError.self) { try Self.readAll(try Self.payload(entries), &random) }
     entries = saved
     entries.swapAt(position, position - 1)
-    #expect(throws: StoreError.self) { try Self.readAll(Self.payload(entries), &random) }
+    #expect(throws: StoreError.self) { try Self.readAll(try Self.payload(entries), &random) }
   }
 
   @Test("metadata with changed bytes is refused or decoded, and nothing worse")

@@ -8,7 +8,9 @@ struct FilterTests {
   static func filter(_ hashes: [UInt64], bitsPerKey: Int) throws -> Filter {
     var builder = FilterBuilder(bitsPerKey: bitsPerKey)
     for hash in hashes { try builder.add(hash) }
-    return try builder.payload().withView { try Filter($0) }
+    var payload = ScratchBytes()
+    try builder.write(into: &payload)
+    return try payload.bytes().withView { try Filter($0) }
   }
 
   @Test("no key is denied", arguments: [1, 4, 10, 20], [1, 50, 20_000])

@@ -175,7 +175,7 @@ struct TableRoundTripTests {
     let model = TableModel.random(4)
     var random = TableTestRandom(11)
     let file = TableTestFile()
-    let writer = TableWriter(
+    var writer = TableWriter(
       file: file, identity: model.identity, options: TableOptions(compresses: false))
     var previous: UInt64 = 0
     var largestFall = 0
@@ -200,7 +200,7 @@ struct TableRoundTripTests {
     func write(_ change: (inout TableTestFile.State) -> Void) -> StoreError? {
       let file = TableTestFile()
       file.state.withLock { change(&$0) }
-      let writer = TableWriter(
+      var writer = TableWriter(
         file: file, identity: TableModel().identity, options: TableOptions())
       do throws(StoreError) {
         try writer.add(.empty, Tag(sequence: 1, kind: .value), .empty)

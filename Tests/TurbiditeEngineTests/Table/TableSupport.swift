@@ -113,7 +113,7 @@ struct TableModel {
   /// Writes the table and returns its file and summary.
   func write() throws -> (file: TableTestFile, summary: TableSummary) {
     let file = TableTestFile()
-    let writer = TableWriter(file: file, identity: identity, options: options)
+    var writer = TableWriter(file: file, identity: identity, options: options)
     for entry in entries {
       try entry.key.withView { key in
         try entry.value.withView { value in try writer.add(key, entry.tag, value) }
