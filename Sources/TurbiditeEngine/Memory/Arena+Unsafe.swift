@@ -70,7 +70,7 @@ final class Arena: @unchecked Sendable {
     if UInt(rounded) > end - next {
       if rounded > Arena.largestSharedByteCount {
         guard let piece = take(rounded) else { return nil }
-        _ = used.add(rounded, ordering: .relaxed)
+        countUse(rounded)
         // Safe: the piece is that long, and nobody else's.
         return unsafe UnsafeMutableRawPointer(bitPattern: piece.address)
       }
@@ -79,9 +79,15 @@ final class Arena: @unchecked Sendable {
       end = piece.address + UInt(piece.byteCount)
     }
     defer { next += UInt(rounded) }
-    _ = used.add(rounded, ordering: .relaxed)
+    countUse(rounded)
     // Safe: `[next, next + rounded)` lies in the newest piece, checked above.
     return unsafe UnsafeMutableRawPointer(bitPattern: next)
+  }
+
+  /// A load and a store: there is one writer, and an atomic addition takes many times as long.
+  @inline(__always)
+  private func countUse(_ byteCount: Int) {
+    used.store(used.load(ordering: .relaxed) &+ byteCount, ordering: .relaxed)
   }
 
   private func nextPiece(atLeast count: Int) -> Piece? {

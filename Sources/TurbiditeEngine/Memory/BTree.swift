@@ -28,11 +28,16 @@ struct LeafPosition {
 ///    split.
 /// 5. The first entry of a leaf that is not the first one equals the separator left of it.
 ///
-/// Safe to share: `insert` is one writer's; all that readers follow are atomics of the nodes.
+/// Safe to share: `insert` and `lastLeaf` are one writer's; all that readers follow are atomics of
+/// the nodes.
 final class BTree: @unchecked Sendable {
   private let arena: Arena
   /// The root's address; 0 while the tree is empty.
   private let root = Atomic<UInt64>(0)
+  /// The writer's: lately the rightmost leaf, and still while its link is 0.
+  ///
+  /// Keys that come in order need no way down.
+  private var lastLeaf: Node?
 
   init(arena: Arena) { self.arena = arena }
 
@@ -180,12 +185,20 @@ final class BTree: @unchecked Sendable {
   ///
   /// - Returns: whether it was inserted; nil when memory is short, and the tree is as before.
   func insert(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Bool? {
+    if let lastLeaf, lastLeaf.link == 0, lastLeaf.count < Node.capacity,
+      isBehindLast(lastLeaf, key, tag)
+    {
+      // What has no fence on its right skips nothing, so that every key may be compared with it.
+      assert(lastLeaf.skip == 0)
+      return insert(key, tag, value, into: lastLeaf, at: lastLeaf.count)
+    }
     guard var node = Node(bits: root.load(ordering: .relaxed)) else {
       guard let leaf = Node(isLeaf: true, skip: 0, in: arena),
         let entry = EntryPointer(key, tag, value, in: arena)
       else { return nil }
       leaf.append(entry, child: nil)
       root.store(leaf.bits, ordering: .releasing)
+      lastLeaf = leaf
       return true
     }
     if node.count == Node.capacity {
@@ -214,8 +227,14 @@ final class BTree: @unchecked Sendable {
     return insert(key, tag, value, into: node)
   }
 
+  /// Whether an entry belongs behind all of a node's, which has some.
+  @inline(__always)
   private func isBehindLast(_ node: Node, _ key: ByteView, _ tag: Tag) -> Bool {
-    guard let last = EntryPointer(bits: node.entry(node.count - 1)) else { return false }
+    let index = node.count &- 1
+    // The prefix lies in the node; the entry itself is seldom in the processor's cache.
+    let (prefix, wanted) = (node.prefix(index), key.prefix(at: node.skip))
+    if prefix != wanted { return prefix < wanted }
+    guard let last = EntryPointer(bits: node.entry(index)) else { return false }
     return compareInternal(last.key, last.tag, key, tag) < 0
   }
 
@@ -230,6 +249,14 @@ final class BTree: @unchecked Sendable {
     {
       return false
     }
+    if leaf.link == 0 { lastLeaf = leaf }
+    return insert(key, tag, value, into: leaf, at: index)
+  }
+
+  @inline(__always)
+  private func insert(
+    _ key: ByteView, _ tag: Tag, _ value: ByteView, into leaf: Node, at index: Int
+  ) -> Bool? {
     guard let entry = EntryPointer(key, tag, value, in: arena) else { return nil }
     leaf.beginChange()
     leaf.insert(entry, child: nil, at: index)
