@@ -223,6 +223,36 @@ struct StreamTests {
     try blocking.close()
   }
 
+  @Test("events without a time have that of their commit, all of a batch the same")
+  func times() throws {
+    let machine = SimulatedMachine(seed: 8)
+    let store = try machine.open()
+    let stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    // The length of a value decides where the time lies behind the offset.
+    let values = [0, 1, 100, 116, 117, 200, 16_373, 20_000].map {
+      Bytes([UInt8](repeating: 7, count: $0))
+    }
+    var batch = Store.Batch()
+    for (number, value) in values.enumerated() {
+      batch.append(NewEvent(value, key: "k", headers: [EventHeader("h", "v")]), to: stream)
+      batch.append(value: value.array.span.rawBytes, to: stream)
+      batch.append(NewEvent(value, timestamp: Int64(number)), to: stream)
+      machine.clock.advance(by: 1_000_000_000)
+    }
+    machine.clock.advance(by: 5_000_000_000)
+    let time = Int64(clamping: machine.clock.wallMicroseconds())
+    _ = try store.blocking.commit(&batch)
+    let scan = try store.blocking.events(of: stream, partition: 0)
+    for (number, value) in values.enumerated() {
+      for expected in [time, time, Int64(number)] {
+        let event = try #require(try scan.next())
+        #expect(event.timestamp == expected && event.value == value)
+      }
+    }
+    #expect(try scan.next() == nil)
+    try store.blocking.close()
+  }
+
   @Test("an append that fails takes no offset")
   func failedAppend() throws {
     let machine = SimulatedMachine(seed: 5)
@@ -238,10 +268,18 @@ struct StreamTests {
     for _ in 0..<3 {
       #expect(throws: StoreError.self) { try store.blocking.append(NewEvent(filler), to: stream) }
     }
+    var batch = Store.Batch()
+    batch.append(NewEvent("1"), to: stream)
+    batch.put("large", filler)
+    do {
+      try store.blocking.commit(&batch)
+      Issue.record("there was room")
+    } catch { #expect(batch.count == 2, "it can be committed again") }
     machine.disk.setSpaceLimit(nil)
     machine.clock.advance(by: 10_000_000_000)
     store.engine.waitUntilIdle()
-    #expect(try store.blocking.append(NewEvent("1"), to: stream).offset == 1)
+    #expect(try store.blocking.commit(&batch).map(\.offset) == [1])
+    #expect(batch.count == 0)
     store.engine.abandon()
     let found = try machine.open(mode: .existing)
     let again = try found.blocking.stream("clicks")

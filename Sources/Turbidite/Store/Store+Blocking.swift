@@ -184,7 +184,7 @@ extension Store {
       let moves = batch.groupMoves
       if let moves { try store.groups.begin(moves) }
       defer { if let moves { store.groups.end(moves) } }
-      try engine.commit(batch.encoded, synced: durability == .synced)
+      try engine.commit(&batch.encoded, synced: durability == .synced)
       let positions = batch.encoded.eventPositions
       batch.removeAll()
       return positions

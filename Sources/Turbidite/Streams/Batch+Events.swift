@@ -17,18 +17,21 @@ extension Store.Batch {
     guard let place = place(partition ?? event.key.map(stream.partition), in: stream) else {
       return
     }
-    let content = EventContent(
-      timestamp: event.timestamp ?? stream.state.wallMicroseconds(), key: event.key?.array,
-      value: event.value.array,
-      headers: event.headers.map { .init(name: $0.name.array, value: $0.value.array) })
-    note(encoded.append(content, stream: stream.state, partition: place))
+    let headers = event.headers.map {
+      EventContent.Header(name: $0.name.array, value: $0.value.array)
+    }
+    note(
+      encoded.append(
+        timestamp: event.timestamp, key: event.key?.array.span.rawBytes,
+        value: event.value.array.span.rawBytes, headers: headers, stream: stream.state,
+        partition: place))
   }
 
   /// Appends an event without headers to a stream; the bytes in the spans are copied, and nothing
   /// is allocated for it.
   ///
   /// - Parameter key: nil means none, which an empty one is not.
-  /// - Parameter timestamp: microseconds since 1970-01-01 UTC; nil means now.
+  /// - Parameter timestamp: microseconds since 1970-01-01 UTC; nil means when it is committed.
   /// - Parameter partition: as above.
   public mutating func append(
     value: RawSpan, key: RawSpan? = nil, timestamp: Int64? = nil, to stream: EventStream,
@@ -39,8 +42,7 @@ extension Store.Batch {
     guard let place = place(chosen, in: stream) else { return }
     note(
       encoded.append(
-        timestamp: timestamp ?? stream.state.wallMicroseconds(), key: key, value: value,
-        stream: stream.state, partition: place))
+        timestamp: timestamp, key: key, value: value, stream: stream.state, partition: place))
   }
 
   /// The partition, or whose turn it is; nil, which is noted, where a stream cannot have it.

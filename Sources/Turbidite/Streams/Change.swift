@@ -56,8 +56,9 @@ extension Store.Batch {
   /// Appends a change to the stream that records it.
   mutating func record(_ change: Change, in changes: KeyspaceState) {
     let (key, value) = change.encoded
-    let content = EventContent(
-      timestamp: changes.wallMicroseconds(), key: key.array, value: value, headers: [])
-    note(encoded.append(content, stream: changes, partition: 0, isReported: false))
+    note(
+      encoded.append(
+        timestamp: nil, key: key.array.span.rawBytes, value: value.span.rawBytes, stream: changes,
+        partition: 0, isReported: false))
   }
 }

@@ -70,7 +70,7 @@ public struct NewEvent: Hashable, Sendable {
   public var key: Bytes?
   /// What happened.
   public var value: Bytes
-  /// Microseconds since 1970-01-01 UTC; nil stands for the time at which it is appended.
+  /// Microseconds since 1970-01-01 UTC; nil stands for the time at which it is committed.
   public var timestamp: Int64?
   /// At most 1,024.
   public var headers: [EventHeader]
@@ -90,7 +90,7 @@ public struct NewEvent: Hashable, Sendable {
 public struct Event: Hashable, Sendable {
   /// Where it lies.
   public var position: EventPosition
-  /// Microseconds since 1970-01-01 UTC, as given or as of the append.
+  /// Microseconds since 1970-01-01 UTC, as given or as of the commit.
   public var timestamp: Int64
   /// As it was given; an empty key is not the same as none.
   public var key: Bytes?
@@ -103,8 +103,7 @@ public struct Event: Hashable, Sendable {
 extension EncodedBatch {
   /// Where the events of a committed batch lie.
   var eventPositions: [EventPosition] {
-    guard let appends else { return [] }
-    return appends.positions.map {
+    positions.map {
       EventPosition(partition: Int($0.partition), offset: $0.offset)
     }
   }

@@ -32,18 +32,6 @@ package struct EventContent: Hashable, Sendable {
   /// Headers that an event may have.
   package static let headerLimit = 1024
 
-  /// Calls `body` with what the store keeps, lent.
-  func withBytes<Result>(_ body: (EventBytes) -> Result) -> Result {
-    value.withView { value in
-      guard let key else {
-        return body(EventBytes(timestamp: timestamp, key: nil, value: value, headers: headers))
-      }
-      return key.withView {
-        body(EventBytes(timestamp: timestamp, key: $0, value: value, headers: headers))
-      }
-    }
-  }
-
   /// The timestamp of an entry of a stream; nil where it is no event.
   static func timestamp(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Int64? {
     tag.isValue && StreamKey.read(key) != nil ? timestamp(of: value) : nil
@@ -88,7 +76,8 @@ package struct EventContent: Hashable, Sendable {
 
 /// An event whose bytes are somebody else's.
 struct EventBytes {
-  var timestamp: Int64
+  /// Nil leaves eight bytes for it.
+  var timestamp: Int64?
   var key: ByteView?
   var value: ByteView
   var headers: [EventContent.Header]
@@ -106,7 +95,7 @@ struct EventBytes {
   }
 
   func encode(into writer: inout RoomWriter) {
-    writer.append(littleEndian: timestamp)
+    writer.append(littleEndian: timestamp ?? 0)
     // One more than the key's length, so that no key and an empty one differ.
     writer.append(varint: key.map { UInt64($0.count + 1) } ?? 0)
     if let key { writer.append(key) }

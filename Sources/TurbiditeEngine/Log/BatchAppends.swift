@@ -24,16 +24,18 @@ struct ProducerClaim: Sendable {
   var position: Int
 }
 
-/// Where the offsets of a batch's events belong, and, once it is committed, what they are.
+/// What becomes of a batch's events when it is committed.
 ///
-/// Safe to share: one thread builds a batch and gives it away; from then on the places stay as they
-/// are, and a lock guards the outcome, which the leader of the commit queue gives.
+/// Safe to share: one thread builds a batch and gives it away; from then on the claim stays as it
+/// is, and a lock guards the outcome, which the leader of the commit queue gives.
 package final class BatchAppends: @unchecked Sendable {
   struct Place: Hashable {
     var stream: UInt32
     var partition: UInt32
     /// Where the offset's eight bytes begin in the batch's bytes.
     var position: Int
+    /// How far behind that the eight bytes of the timestamp begin; 0 where it was given.
+    var timestampDistance: UInt8
     /// Whether who commits is told; not of what records a change.
     var isReported: Bool
   }
@@ -46,27 +48,28 @@ package final class BatchAppends: @unchecked Sendable {
     case repeated
   }
 
-  private(set) var places: [Place] = []
   /// Nil where no producer numbers the events.
   private(set) var claim: ProducerClaim?
   private let outcome = Mutex(Outcome.pending)
 
-  func add(_ place: Place) { places.append(place) }
-
   func setClaim(_ claim: ProducerClaim) { self.claim = claim }
 
-  /// Where each event of the batch lies, none where all were stored before; only after its commit.
-  package var positions: [(partition: UInt32, offset: UInt64)] {
+  /// Where the events at `places` lie, none where all were stored before; only after their commit.
+  func positions(of places: [Place]) -> [(partition: UInt32, offset: UInt64)] {
     switch outcome.withLock({ $0 }) {
     case .pending: preconditionFailure("the batch is not committed")
     case .repeated: return []
     case .stored(let offsets):
-      return zip(places, offsets).filter { $0.0.isReported }.map { ($0.partition, $1) }
+      var positions: [(partition: UInt32, offset: UInt64)] = []
+      positions.reserveCapacity(places.count)
+      for (place, offset) in zip(places, offsets) where place.isReported {
+        positions.append((place.partition, offset))
+      }
+      return positions
     }
   }
 
   func record(_ offsets: [UInt64]) {
-    assert(offsets.count == places.count)
     outcome.withLock { $0 = .stored(offsets) }
   }
 

@@ -26,8 +26,10 @@ package struct EncodedBatch: Sendable {
   package private(set) var entryCount = 0
   /// Some entry gives a key a value: the batch does not only delete.
   private(set) var holdsValues = false
-  /// Events that get their offsets when the batch is committed; nil when there are none.
-  package private(set) var appends: BatchAppends?
+  /// What becomes of the events in the batch; nil when there are none.
+  private(set) var appends: BatchAppends?
+  /// Where the offsets of its events belong, which are given when it is committed.
+  private(set) var places: [BatchAppends.Place] = []
 
   package init() {}
 
@@ -48,6 +50,12 @@ package struct EncodedBatch: Sendable {
     entryCount = 0
     holdsValues = false
     appends = nil
+    places.removeAll(keepingCapacity: true)
+  }
+
+  /// Where the events of a committed batch lie, none where all were stored before.
+  package var positions: [(partition: UInt32, offset: UInt64)] {
+    appends?.positions(of: places) ?? []
   }
 
   /// Appends an event to a partition of a stream.
@@ -71,8 +79,11 @@ package struct EncodedBatch: Sendable {
     let lengthByteCount = varintByteCount(UInt64(valueCount))
     let offsetByteCount = StreamKey.byteCount - StreamKey.offsetPlace
     let position = bytes.count - valueCount - lengthByteCount - offsetByteCount
-    appends?.add(
-      .init(stream: stream, partition: partition, position: position, isReported: isReported))
+    let distance = event.timestamp == nil ? UInt8(offsetByteCount + lengthByteCount) : 0
+    places.append(
+      .init(
+        stream: stream, partition: partition, position: position, timestampDistance: distance,
+        isReported: isReported))
   }
 
   /// Says that the event which is appended next is its producer's event `number`.
@@ -141,10 +152,11 @@ package struct EncodedBatch: Sendable {
     holdsValues = before
   }
 
-  /// Writes the offset of an event into its key, which ends eight bytes behind `position`.
-  mutating func setOffset(_ offset: UInt64, at position: Int) {
-    for place in 0..<8 {
-      bytes[position + place] = UInt8(truncatingIfNeeded: offset >> UInt64(56 - 8 * place))
+  /// Writes the offset of an event into its key, and the time where none was given.
+  mutating func number(_ place: BatchAppends.Place, offset: UInt64, at time: Int64) {
+    bytes.store(offset.byteSwapped, at: place.position)
+    if place.timestampDistance > 0 {
+      bytes.store(time, at: place.position + Int(place.timestampDistance))
     }
   }
 

@@ -42,23 +42,19 @@ extension EncodedBatch {
     return nil
   }
 
-  /// Appends an event to a partition of a stream.
+  /// Appends an event to a partition of a stream; its bytes are copied.
+  ///
+  /// - Parameter timestamp: nil stands for the time of the commit.
   package mutating func append(
-    _ event: EventContent, stream: KeyspaceState, partition: UInt32, isReported: Bool = true
-  ) -> StoreError? {
-    event.withBytes { check($0, stream, partition, isReported: isReported) }
-  }
-
-  /// Appends an event without headers whose bytes are copied.
-  package mutating func append(
-    timestamp: Int64, key: RawSpan?, value: RawSpan, stream: KeyspaceState, partition: UInt32
+    timestamp: Int64?, key: RawSpan?, value: RawSpan, headers: [EventContent.Header] = [],
+    stream: KeyspaceState, partition: UInt32, isReported: Bool = true
   ) -> StoreError? {
     value.withView { value in
-      var event = EventBytes(timestamp: timestamp, key: nil, value: value, headers: [])
-      guard let key else { return check(event, stream, partition, isReported: true) }
+      var event = EventBytes(timestamp: timestamp, key: nil, value: value, headers: headers)
+      guard let key else { return check(event, stream, partition, isReported: isReported) }
       return key.withView {
         event.key = $0
-        return check(event, stream, partition, isReported: true)
+        return check(event, stream, partition, isReported: isReported)
       }
     }
   }
@@ -75,9 +71,8 @@ extension EncodedBatch {
     guard event.headers.count <= EventContent.headerLimit else {
       return .invalidArgument("an event has at most \(EventContent.headerLimit) headers")
     }
-    let byteCount = event.headers.reduce(event.value.count + (event.key?.count ?? 0)) {
-      $0 + $1.name.count + $1.value.count + 20
-    }
+    var byteCount = event.value.count + (event.key?.count ?? 0)
+    for header in event.headers { byteCount += header.name.count + header.value.count + 20 }
     guard byteCount <= Limits.valueByteCount - 64 else {
       return .invalidArgument(
         "an event of \(byteCount) bytes exceeds the limit of \(Limits.valueByteCount - 64)")

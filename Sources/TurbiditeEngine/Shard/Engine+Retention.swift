@@ -48,7 +48,7 @@ extension Engine {
       batch.trim(stream: stream.id, partition: partition, to: start, replacing: recorded)
       gone[partition] = held.lowerBound..<start
     }
-    if batch.entryCount > 0 { try commit(batch, synced: synced) }
+    if batch.entryCount > 0 { try commit(&batch, synced: synced) }
     return gone
   }
 

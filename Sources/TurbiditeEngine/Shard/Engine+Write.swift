@@ -10,15 +10,21 @@ extension Engine {
   ///
   /// Blocks the calling thread. An empty batch that asks for a sync makes everything before
   /// durable.
-  package func commit(_ batch: EncodedBatch, synced: Bool) throws(StoreError) {
+  ///
+  /// - Parameter batch: changed in nothing but the offsets of its events.
+  package func commit(_ batch: inout EncodedBatch, synced: Bool) throws(StoreError) {
     try requireWritable()
     try requireWithinLimits(batch)
     defer { environment.scheduler.operationBoundary() }
     if commits.tryLead() {
-      // Nobody waits: the caller writes its own commit and allocates nothing for a queue.
+      // Nobody waits: the caller writes its own commit and allocates nothing for a queue. While it
+      // does, the batch is nobody else's, so that events are numbered in it and not in a copy.
+      var group = [EncodedBatch()]
+      swap(&group[0], &batch)
       let failure =
-        batch.appends == nil
-        ? writeGroup([batch], synced: synced) : writeEvents(batch, synced: synced)
+        group[0].appends == nil
+        ? writeGroup(&group, synced: synced) : writeEvents(&group, synced: synced)
+      swap(&group[0], &batch)
       handOver()
       if let failure { throw failure }
       return
@@ -80,19 +86,31 @@ extension Engine {
   /// The caller holds the token.
   private func lead() {
     let group = commits.takeGroup()
+    var outcomes: [(commit: PendingCommit, failure: StoreError?)] = []
+    outcomes.reserveCapacity(group.count)
     if isPaused.load(ordering: .relaxed) {
       // A deletion must not share the fate of a write that finds no room.
-      write(group.filter { $0.batch?.holdsValues == true })
-      write(group.filter { $0.batch?.holdsValues != true })
+      write(group.filter { $0.batch?.holdsValues == true }, &outcomes)
+      write(group.filter { $0.batch?.holdsValues != true }, &outcomes)
     } else {
-      write(group)
+      write(group, &outcomes)
     }
-    handOver()
+    if group.contains(where: \.isSynced) {
+      // Who is told first may be there again for the next sync.
+      for (commit, failure) in outcomes { commit.resolve(failure) }
+      handOver()
+    } else {
+      // To wake them all takes longer than to write for them, and the next leader need not wait.
+      handOver()
+      for (commit, failure) in outcomes { commit.resolve(failure) }
+    }
   }
 
-  private func write(_ group: [PendingCommit]) {
+  private func write(
+    _ group: [PendingCommit], _ outcomes: inout [(commit: PendingCommit, failure: StoreError?)]
+  ) {
     guard group.contains(where: { $0.batch?.appends?.claim != nil }) else {
-      return writeFrame(group)
+      return writeFrame(group, &outcomes)
     }
     // A frame has one commit of a producer at most: whether the next is a repeat depends on what
     // became of it.
@@ -100,48 +118,56 @@ extension Engine {
     var producers: Set<ProducerID> = []
     for var commit in group {
       if let claim = commit.batch?.appends?.claim, !producers.insert(claim.producer).inserted {
-        writeFrame(frame)
+        writeFrame(frame, &outcomes)
         frame = []
         producers = [claim.producer]
       }
       do throws(StoreError) {
-        if let batch = commit.batch { commit.batch = try screened(batch) }
+        if let batch = commit.batch, try isRepeat(batch) { commit.batch = EncodedBatch() }
         frame.append(commit)
-      } catch { commit.resolve(error) }
+      } catch { outcomes.append((commit, error)) }
     }
-    writeFrame(frame)
+    writeFrame(frame, &outcomes)
   }
 
-  private func writeFrame(_ group: [PendingCommit]) {
+  private func writeFrame(
+    _ group: [PendingCommit], _ outcomes: inout [(commit: PendingCommit, failure: StoreError?)]
+  ) {
     guard !group.isEmpty else { return }
-    let failure = writeGroup(group.compactMap(\.batch), synced: group.contains { $0.isSynced })
+    var batches = group.compactMap(\.batch)
+    let failure = writeGroup(&batches, synced: group.contains { $0.isSynced })
     if case .outOfSpace = failure {
       // Nothing is in the log. Deletions may find what others did not: see `lead`.
       let deletions = group.filter { $0.batch?.holdsValues == false }
       if !deletions.isEmpty && deletions.count < group.count {
-        for commit in group where commit.batch?.holdsValues != false { commit.resolve(failure) }
-        return writeFrame(deletions)
+        for commit in group where commit.batch?.holdsValues != false {
+          outcomes.append((commit, failure))
+        }
+        return writeFrame(deletions, &outcomes)
       }
     }
-    for commit in group { commit.resolve(failure) }
+    for commit in group { outcomes.append((commit, failure)) }
   }
 
   @inline(never)
-  private func writeEvents(_ batch: EncodedBatch, synced: Bool) -> StoreError? {
+  private func writeEvents(_ group: inout [EncodedBatch], synced: Bool) -> StoreError? {
     do throws(StoreError) {
-      return writeGroup([try screened(batch)], synced: synced)
+      if try isRepeat(group[0]) {
+        var nothing: [EncodedBatch] = []
+        return writeGroup(&nothing, synced: synced)
+      }
+      return writeGroup(&group, synced: synced)
     } catch { return error }
   }
 
-  /// `batch`, or nothing in its place where its producer's events are in the store.
-  private func screened(_ batch: EncodedBatch) throws(StoreError) -> EncodedBatch {
-    guard let claim = batch.appends?.claim else { return batch }
+  /// Whether the events of a batch's producer are in the store; the batch is then told so.
+  private func isRepeat(_ batch: EncodedBatch) throws(StoreError) -> Bool {
+    guard let claim = batch.appends?.claim else { return false }
     let isNew = try producerNumbers.change { numbers throws(StoreError) in
       try numbers.admit(claim, self)
     }
-    if isNew { return batch }
-    batch.appends?.recordRepeat()
-    return EncodedBatch()
+    if !isNew { batch.appends?.recordRepeat() }
+    return !isNew
   }
 
   func handOver() {
@@ -155,14 +181,14 @@ extension Engine {
   // MARK: - By the leader
 
   /// Writes `batches` as one frame; all of them fail or none does.
-  private func writeGroup(_ batches: [EncodedBatch], synced: Bool) -> StoreError? {
+  private func writeGroup(_ batches: inout [EncodedBatch], synced: Bool) -> StoreError? {
     let holdsValues = batches.contains { $0.holdsValues }
     do throws(StoreError) {
       if holdsValues && isPaused.load(ordering: .acquiring) { try requireRoom() }
-      do throws(StoreError) { try writeOnce(batches, synced: synced) } catch {
+      do throws(StoreError) { try writeOnce(&batches, synced: synced) } catch {
         // What was refused is not in the log, and deletions may have the reserve.
         guard !holdsValues, releaseReserve(after: error) else { throw error }
-        try writeOnce(batches, synced: synced)
+        try writeOnce(&batches, synced: synced)
       }
       if holdsValues && isPaused.load(ordering: .relaxed) { endPause() }
       return nil
@@ -174,7 +200,7 @@ extension Engine {
     }
   }
 
-  private func writeOnce(_ batches: [EncodedBatch], synced: Bool) throws(StoreError) {
+  private func writeOnce(_ batches: inout [EncodedBatch], synced: Bool) throws(StoreError) {
     try requireWritable()
     let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
     let entryCount = batches.reduce(0) { $0 + $1.entryCount }
@@ -182,7 +208,7 @@ extension Engine {
     // Before the append: what is refused here was certainly not committed.
     if synced { try requireInPlace() }
     let hasEvents = batches.contains { $0.appends != nil }
-    let batches = hasEvents ? try numbered(batches) : batches
+    if hasEvents { try number(&batches) }
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
     if hasEvents { accept(batches) }
     if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
@@ -190,13 +216,11 @@ extension Engine {
     if hasEvents { streamOffsets.change { $0.announce(in: self) } }
   }
 
-  /// The batches with the offsets of their events in them.
-  private func numbered(_ batches: [EncodedBatch]) throws(StoreError) -> [EncodedBatch] {
-    var numbered = batches
+  /// Writes the offsets of events into the batches.
+  private func number(_ batches: inout [EncodedBatch]) throws(StoreError) {
     try streamOffsets.change { offsets throws(StoreError) in
-      try offsets.number(&numbered, self)
+      try offsets.number(&batches, self)
     }
-    return numbered
   }
 
   private func accept(_ batches: [EncodedBatch]) {

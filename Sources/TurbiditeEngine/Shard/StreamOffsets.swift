@@ -3,6 +3,7 @@
 // Room:    Engine/Shard.
 
 import Synchronization
+import TurbiditeSystem
 
 /// The next offsets; the leader's.
 ///
@@ -65,12 +66,13 @@ struct StreamOffsets {
   /// The streams with events in the frame at hand.
   private var touched: Set<UInt32> = []
 
-  /// Gives each event of `batches` its offset, in the bytes as well.
+  /// Gives each event of `batches` its offset, and the time where it has none, in the bytes, too.
   mutating func number(_ batches: inout [EncodedBatch], _ engine: Engine) throws(StoreError) {
     forgetPending()
+    let time = Int64(clamping: engine.environment.clock.wallMicroseconds())
     for index in batches.indices {
       guard let appends = batches[index].appends else { continue }
-      let places = appends.places
+      let places = batches[index].places
       var offsets: [UInt64] = []
       offsets.reserveCapacity(places.count)
       var start = 0
@@ -89,7 +91,7 @@ struct StreamOffsets {
         defer { streams[stream] = counters }
         for place in places[start..<end] {
           let offset = try counters.offset(at: place, engine)
-          batches[index].setOffset(offset, at: place.position)
+          batches[index].number(place, offset: offset, at: time)
           offsets.append(offset)
         }
       }

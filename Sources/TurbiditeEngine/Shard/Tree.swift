@@ -254,11 +254,12 @@ package final class KeyspaceState: Sendable {
 
   /// The partition of a stream whose turn it is.
   package func nextTurn() -> Int {
+    if partitionCount == 1 { return 0 }
     let turn = turn.add(1, ordering: .relaxed).oldValue
     return Int(UInt(bitPattern: turn) % UInt(partitionCount ?? 1))
   }
 
-  /// The time of an event that is appended now.
+  /// The time of an event that is committed now.
   package func wallMicroseconds() -> Int64 { Int64(clamping: clock.wallMicroseconds()) }
 
   package var isDropped: Bool { dropped.load(ordering: .acquiring) }

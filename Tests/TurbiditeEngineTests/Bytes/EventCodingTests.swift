@@ -18,9 +18,14 @@ struct EventCodingTests {
 
   static func encoded(_ event: EventContent) -> [UInt8] {
     var bytes: [UInt8] = []
-    event.withBytes { event in
-      bytes.append(room: event.byteCount + 9) { event.encode(into: &$0) }
-      #expect(bytes.count == event.byteCount)
+    event.value.withView { value in
+      (event.key ?? []).withView { key in
+        let event = EventBytes(
+          timestamp: event.timestamp, key: event.key == nil ? nil : key, value: value,
+          headers: event.headers)
+        bytes.append(room: event.byteCount + 9) { event.encode(into: &$0) }
+        #expect(bytes.count == event.byteCount)
+      }
     }
     return bytes
   }
