@@ -11,7 +11,7 @@ extension Engine {
   /// Blocks the calling thread. An empty batch that asks for a sync makes everything before
   /// durable.
   ///
-  /// - Parameter batch: changed in nothing but the offsets of its events.
+  /// - Parameter batch: changed in nothing but the offsets and times of its events.
   package func commit(_ batch: inout EncodedBatch, synced: Bool) throws(StoreError) {
     try requireWritable()
     try requireWithinLimits(batch)
@@ -86,31 +86,34 @@ extension Engine {
   /// The caller holds the token.
   private func lead() {
     let group = commits.takeGroup()
-    var outcomes: [(commit: PendingCommit, failure: StoreError?)] = []
-    outcomes.reserveCapacity(group.count)
+    let isSimple = !group.contains { $0.isSynced || $0.batch?.appends?.claim != nil }
+    if isSimple && !group.isEmpty && !isPaused.load(ordering: .relaxed) {
+      let failure = writeTogether(group)
+      if case .outOfSpace = failure {
+        settle(group, failure)
+        handOver()
+      } else {
+        // To wake them all takes longer than to write for them, and the next leader need not wait.
+        handOver()
+        for commit in group { commit.resolve(failure) }
+      }
+      return
+    }
+    // Who is told first may be there again for the next sync.
     if isPaused.load(ordering: .relaxed) {
       // A deletion must not share the fate of a write that finds no room.
-      write(group.filter { $0.batch?.holdsValues == true }, &outcomes)
-      write(group.filter { $0.batch?.holdsValues != true }, &outcomes)
+      write(group.filter { $0.batch?.holdsValues == true })
+      write(group.filter { $0.batch?.holdsValues != true })
     } else {
-      write(group, &outcomes)
+      write(group)
     }
-    if group.contains(where: \.isSynced) {
-      // Who is told first may be there again for the next sync.
-      for (commit, failure) in outcomes { commit.resolve(failure) }
-      handOver()
-    } else {
-      // To wake them all takes longer than to write for them, and the next leader need not wait.
-      handOver()
-      for (commit, failure) in outcomes { commit.resolve(failure) }
-    }
+    handOver()
   }
 
-  private func write(
-    _ group: [PendingCommit], _ outcomes: inout [(commit: PendingCommit, failure: StoreError?)]
-  ) {
+  /// Writes a group in as many frames as it takes, and tells each commit what became of it.
+  private func write(_ group: [PendingCommit]) {
     guard group.contains(where: { $0.batch?.appends?.claim != nil }) else {
-      return writeFrame(group, &outcomes)
+      return writeFrame(group)
     }
     // A frame has one commit of a producer at most: whether the next is a repeat depends on what
     // became of it.
@@ -118,35 +121,38 @@ extension Engine {
     var producers: Set<ProducerID> = []
     for var commit in group {
       if let claim = commit.batch?.appends?.claim, !producers.insert(claim.producer).inserted {
-        writeFrame(frame, &outcomes)
+        writeFrame(frame)
         frame = []
         producers = [claim.producer]
       }
       do throws(StoreError) {
         if let batch = commit.batch, try isRepeat(batch) { commit.batch = EncodedBatch() }
         frame.append(commit)
-      } catch { outcomes.append((commit, error)) }
+      } catch { commit.resolve(error) }
     }
-    writeFrame(frame, &outcomes)
+    writeFrame(frame)
   }
 
-  private func writeFrame(
-    _ group: [PendingCommit], _ outcomes: inout [(commit: PendingCommit, failure: StoreError?)]
-  ) {
-    guard !group.isEmpty else { return }
+  private func writeFrame(_ group: [PendingCommit]) {
+    if !group.isEmpty { settle(group, writeTogether(group)) }
+  }
+
+  private func writeTogether(_ group: [PendingCommit]) -> StoreError? {
     var batches = group.compactMap(\.batch)
-    let failure = writeGroup(&batches, synced: group.contains { $0.isSynced })
+    return writeGroup(&batches, synced: group.contains { $0.isSynced })
+  }
+
+  /// Tells the commits of one frame what became of it.
+  private func settle(_ group: [PendingCommit], _ failure: StoreError?) {
     if case .outOfSpace = failure {
       // Nothing is in the log. Deletions may find what others did not: see `lead`.
       let deletions = group.filter { $0.batch?.holdsValues == false }
       if !deletions.isEmpty && deletions.count < group.count {
-        for commit in group where commit.batch?.holdsValues != false {
-          outcomes.append((commit, failure))
-        }
-        return writeFrame(deletions, &outcomes)
+        for commit in group where commit.batch?.holdsValues != false { commit.resolve(failure) }
+        return writeFrame(deletions)
       }
     }
-    for commit in group { outcomes.append((commit, failure)) }
+    for commit in group { commit.resolve(failure) }
   }
 
   @inline(never)

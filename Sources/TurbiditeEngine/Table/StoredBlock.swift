@@ -31,6 +31,7 @@ struct BlockOutput: ~Copyable {
 
   /// Appends bytes that have a checksum of their own: the header, the footer.
   mutating func append(_ bytes: [UInt8]) throws(StoreError) {
+    if offset == 0 { try pending.reserve(BlockOutput.bufferByteCount + (1 << 14)) }
     try bytes.withView { bytes throws(StoreError) in try pending.append(bytes) }
     offset += UInt64(bytes.count)
     if pending.count >= BlockOutput.bufferByteCount { try flush() }
@@ -39,7 +40,6 @@ struct BlockOutput: ~Copyable {
   /// Appends `raw` as a block, compressed when asked and when that saves an eighth.
   mutating func appendBlock(_ raw: ByteView, compresses: Bool) throws(StoreError) -> BlockHandle {
     assert(raw.count <= TableFormat.largestBlockByteCount)
-    if pending.isEmpty { try pending.reserve(BlockOutput.bufferByteCount + (1 << 14)) }
     let start = pending.count
     if compresses && compressor == nil { compressor = try Compressor() }
     let compressed = compresses ? try compressor?.compress(raw) : nil
