@@ -20,6 +20,8 @@ package enum BackPressure: String, Sendable, Hashable {
 final class PressureGauge: Sendable {
   private let level0Counts = Mutex<[TreeID: Int]>([:])
   private let worstLevel0 = Atomic<Int>(0)
+  private let flushes = Mutex(FlushProgress())
+  private let flushRest = Atomic<UInt64>(0)
   /// Nanoseconds of delay that writers owe and have not yet slept.
   let owedNanoseconds = Atomic<UInt64>(0)
 
@@ -33,6 +35,19 @@ final class PressureGauge: Sendable {
       return counts.values.max() ?? 0
     }
     worstLevel0.store(worst, ordering: .relaxed)
+  }
+
+  /// Nanoseconds that the flushes under way will still take, by how they went so far; 0 where none
+  /// is, or nothing is known of it yet.
+  var flushNanoseconds: UInt64 { flushRest.load(ordering: .relaxed) }
+
+  /// Takes into account how flushes go on.
+  func noteFlush(_ change: (inout FlushProgress) -> Void) {
+    let rest = flushes.withLock { progress in
+      change(&progress)
+      return progress.restNanoseconds
+    }
+    flushRest.store(rest, ordering: .relaxed)
   }
 
   var worstLevel0Count: Int { worstLevel0.load(ordering: .relaxed) }
@@ -51,7 +66,7 @@ extension Engine {
   ///
   /// - Parameter deletesOnly: what is committed makes room in the end. On a full disk it does not
   ///   wait for a compaction, which may need just that.
-  func makeRoom(for byteCount: Int, deletesOnly: Bool) throws(StoreError) {
+  func makeRoom(for byteCount: Int, entryCount: Int, deletesOnly: Bool) throws(StoreError) {
     if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
     if pressure.worstLevel0Count >= PressureGauge.level0Stop,
       !deletesOnly || !isPaused.load(ordering: .acquiring)
@@ -59,8 +74,11 @@ extension Engine {
       try waitForCompaction()
     }
     // From here on commits are slowed only as far as the debt has grown.
-    let share = max(pressure.compactionShare, flushShare)
+    let share = pressure.compactionShare
     if share > 0 { slowDown(byteCount, share) }
+    if pressure.flushNanoseconds > 0 {
+      keepPace(byteCount + WriterPace.entryByteCount * entryCount)
+    }
     if let log, log.unsyncedByteCount > UInt64(Engine.unsyncedByteCount) { try syncLog() }
     try keepLogShort()
     try takeRarePaths()
@@ -109,6 +127,18 @@ extension Engine {
     guard owed > 200_000 else { return }
     pressure.owedNanoseconds.store(0, ordering: .relaxed)
     environment.clock.sleep(nanoseconds: min(owed, 20_000_000))
+  }
+
+  /// Shares out the room for memtables over the time until the flush under way has ended.
+  ///
+  /// Otherwise writers would fill it at once and then wait for all of that time: few commits, but
+  /// each a hundred times as long as the others.
+  private func keepPace(_ byteCount: Int) {
+    let room = max(1, budget.memtableShare - budget.memtableByteCount)
+    let pace = Double(pressure.flushNanoseconds) / Double(room)
+    let clock = environment.clock
+    let wait = writerPace.change { $0.take(byteCount, nanosecondsPerByte: pace, clock) }
+    if wait > 0 { clock.sleep(nanoseconds: wait) }
   }
 
   private func waitForFlush() throws(StoreError) {

@@ -210,7 +210,8 @@ extension Engine {
     try requireWritable()
     let byteCount = batches.reduce(0) { $0 + $1.bytes.count }
     let entryCount = batches.reduce(0) { $0 + $1.entryCount }
-    try makeRoom(for: byteCount, deletesOnly: !batches.contains { $0.holdsValues })
+    try makeRoom(
+      for: byteCount, entryCount: entryCount, deletesOnly: !batches.contains { $0.holdsValues })
     // Before the append: what is refused here was certainly not committed.
     if synced { try requireInPlace() }
     let hasEvents = batches.contains { $0.appends != nil }

@@ -13,6 +13,9 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
   private let owned: KeyOwnership?
   private var source: LoggedMemtable?
   private var merge: TableMerge?
+  /// Bytes of the memtable, and how many of them were come by, as it was told.
+  private var byteCount = 0
+  private var doneByteCount = 0
 
   init(engine: Engine, tree: Tree, owned: KeyOwnership?) {
     self.engine = engine
@@ -23,9 +26,20 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
 
   override func step() throws(StoreError) -> Bool {
     if source == nil { return try begin() }
-    if try merge?.step() ?? false { return true }
+    let goesOn = try merge?.step() ?? false
+    noteProgress()
+    if goesOn { return true }
     try finish()
     return false
+  }
+
+  private func noteProgress() {
+    guard let entryCount = source?.memtable.entryCount, entryCount > 0 else { return }
+    let share = Double(merge?.readEntryCount ?? 0) / Double(entryCount)
+    let added = Int(Double(byteCount) * min(1, share)) - doneByteCount
+    let now = engine.environment.clock.monotonicNanoseconds()
+    engine.pressure.noteFlush { $0.advance(added, now: now) }
+    doneByteCount += added
   }
 
   private func begin() throws(StoreError) -> Bool {
@@ -40,6 +54,9 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
     }
     source = oldest
     let memtable = oldest.memtable
+    byteCount = memtable.byteCount
+    let (byteCount, now) = (byteCount, engine.environment.clock.monotonicNanoseconds())
+    engine.pressure.noteFlush { $0.begin(byteCount, now: now) }
     let filter = VersionFilter(
       snapshots: engine.pins.all,
       tombstones: planted(.flushWithoutRangeTombstones) ? .none : memtable.rangeTombstones,
@@ -90,6 +107,10 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func end(_ failure: StoreError?) {
+    if source != nil {
+      let (byteCount, done) = (byteCount, doneByteCount)
+      engine.pressure.noteFlush { $0.end(byteCount, done: done) }
+    }
     source = nil
     discardOutput()
     let failures = tree.work.withLock { work -> Int in
