@@ -32,6 +32,7 @@ package final class Engine: Sendable {
   let leader = IOThreads(count: 1)
   /// The leader's; made anew when a keyspace is dropped.
   let inserter = LeaderOwned(EntryInserter())
+  /// The leader's.
   let writerPace = LeaderOwned(WriterPace())
   /// The leader's.
   let streamOffsets = LeaderOwned(StreamOffsets())

@@ -95,6 +95,7 @@ struct StreamOffsets {
           offsets.append(offset)
         }
       }
+      assert(offsets.count == places.count)
       appends.record(offsets)
     }
   }

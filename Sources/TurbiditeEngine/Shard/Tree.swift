@@ -259,7 +259,7 @@ package final class KeyspaceState: Sendable {
     return Int(UInt(bitPattern: turn) % UInt(partitionCount ?? 1))
   }
 
-  /// The time of an event that is committed now.
+  /// The time now, in the microseconds of events.
   package func wallMicroseconds() -> Int64 { Int64(clamping: clock.wallMicroseconds()) }
 
   package var isDropped: Bool { dropped.load(ordering: .acquiring) }
