@@ -3,8 +3,10 @@
 import Foundation
 import Synchronization
 import Testing
+import TurbiditeSimulation
 
 @testable import Turbidite
+@testable import TurbiditeEngine
 
 @Suite("Writers that wait for memory")
 struct WriteStallTests {
@@ -26,6 +28,31 @@ struct WriteStallTests {
     }
     try store.blocking.put("next", "there")
     #expect(try store.blocking.get("next") == "there")
+    try store.blocking.close()
+  }
+
+  @Test("a compaction holds no memtable: its room is free as soon as it is flushed")
+  func notHeldByCompaction() throws {
+    let machine = SimulatedMachine(seed: 1)
+    let store = try machine.open(FullDiskTests.options)
+    for round in 0..<2 {
+      for number in 0..<9 { try store.blocking.put(Bytes("key\(number)"), Bytes("value \(round)")) }
+      try store.blocking.flush()
+    }
+    try store.blocking.put("key", "in a memtable while the compaction is planned")
+    let engine = store.engine
+    let tree = try #require(engine.allTrees.first { $0.version.levels[0].count == 2 })
+    let scheduler = try #require(engine.environment.scheduler as? SeededScheduler)
+    scheduler.isPaused = true
+    tree.work.withLock { $0.isFullCompactionWanted = true }
+    engine.considerWork(tree)
+    try store.blocking.flush()
+    #expect(tree.work.withLock { $0.isCompacting }, "flushes go first")
+    #expect(tree.version.levels[0].count == 3)
+    #expect(engine.budget.memtableByteCount == 0)
+    scheduler.isPaused = false
+    store.blocking.waitUntilIdle()
+    #expect(try store.blocking.get("key") == "in a memtable while the compaction is planned")
     try store.blocking.close()
   }
 

@@ -10,7 +10,9 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   private let engine: Engine
   private let tree: Tree
   private let plan: CompactionPlan
-  private let version: TreeVersion
+  /// The tables as they were planned with; not the version, which would keep its memtables, and
+  /// with them writers from the room for others, as long as the compaction takes.
+  private let levels: [[TableHandle]]
   /// What a table of the tree may hold; nil means all.
   private let owned: KeyOwnership?
   private var merge: TableMerge?
@@ -23,12 +25,13 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
   private static let pauseNanoseconds: UInt64 = 1_000_000_000
 
   init(
-    engine: Engine, tree: Tree, plan: CompactionPlan, version: TreeVersion, owned: KeyOwnership?
+    engine: Engine, tree: Tree, plan: CompactionPlan, levels: [[TableHandle]],
+    owned: KeyOwnership?
   ) {
     self.engine = engine
     self.tree = tree
     self.plan = plan
-    self.version = version
+    self.levels = levels
     self.owned = owned
     super.init(priority: .compaction)
   }
@@ -48,7 +51,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
 
   private func handles(_ tables: [TableMetadata], _ level: Int) -> [TableHandle] {
     tables.compactMap { table in
-      version.levels[level].first { $0.metadata.fileNumber == table.fileNumber }
+      levels[level].first { $0.metadata.fileNumber == table.fileNumber }
     }
   }
 
@@ -97,7 +100,7 @@ final class CompactionJob: BackgroundJob, @unchecked Sendable {
     guard readEntryCount == expectedEntryCount else {
       throw .corrupt(
         Damage(
-          file: version.levels[plan.inputLevel].first?.path ?? FileNames.shardsDirectory, offset: 0,
+          file: levels[plan.inputLevel].first?.path ?? FileNames.shardsDirectory, offset: 0,
           finding: "a compaction read \(readEntryCount) of \(expectedEntryCount) entries"))
     }
     // A keyspace that was dropped meanwhile has no use for the tables.

@@ -91,7 +91,7 @@ extension Engine {
       let routing = routing.value
       work.compactionRouting = routing
       return CompactionJob(
-        engine: self, tree: tree, plan: plan, version: version,
+        engine: self, tree: tree, plan: plan, levels: version.levels,
         owned: routing.retention(of: tree))
     }
   }

@@ -11,7 +11,9 @@ package import TurbiditeSystem
 private struct CheckpointMoment {
   var state: ManifestState
   /// While these live no table of the state is removed.
-  var versions: [TreeVersion]
+  ///
+  /// Not the versions: copying may take long, and would keep their memtables.
+  var levels: [[TableHandle]]
   /// The segments that could not be linked, open, and how far they count.
   var unlinked: [(path: String, file: any File, byteCount: UInt64)]
 }
@@ -56,7 +58,7 @@ extension Engine {
         try self.moment(held.state, &builder)
       }
     }
-    defer { withExtendedLifetime(moment.versions) {} }
+    defer { withExtendedLifetime(moment.levels) {} }
     try builder.place.makeDirectories(ofShards: moment.state.slots?.shardCount ?? 0)
     for (path, file, byteCount) in moment.unlinked {
       try builder.copy(file, byteCount: byteCount, to: path)
@@ -75,7 +77,7 @@ extension Engine {
     state.syncedPosition = max(state.syncedPosition, log.syncedPosition)
     assert(log.syncedPosition == log.position)
     var moment = CheckpointMoment(
-      state: state, versions: allTrees.map(\.version), unlinked: [])
+      state: state, levels: allTrees.flatMap(\.version.levels), unlinked: [])
     let open = log.openSegment
     for number in log.segmentNumbers where number >= state.logFloor {
       let path = FileNames.logSegment(number)

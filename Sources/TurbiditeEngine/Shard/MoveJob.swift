@@ -34,8 +34,10 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   /// The sequence number of the moment, which is pinned.
   private let moment: UInt64
   private let state = Mutex(Outcome.pending)
-  /// While these live no table of theirs is removed.
-  private var versions: [TreeVersion] = []
+  /// The tables as of the moment: while these live none is removed.
+  ///
+  /// Not the versions, which would keep their memtables.
+  private var levels: [[TableHandle]] = []
   private var merge: TableMerge?
   /// Of what was written, from when all of it is until somebody takes it.
   private var sink: TableSink?
@@ -69,7 +71,7 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     var sets: [RangeTombstones] = []
     for source in sources {
       let version = source.version
-      versions.append(version)
+      levels += version.levels
       assert(version.memtables.allSatisfy { $0.memtable.smallestSequence ?? .max > moment })
       func add(_ tables: [TableHandle]) {
         let tables = tables.filter { $0.metadata.summary.smallestSequence <= moment }
@@ -154,7 +156,7 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
     guard count != expected else { return }
     throw .corrupt(
       Damage(
-        file: versions.first?.levels.joined().first?.path ?? FileNames.shardsDirectory, offset: 0,
+        file: levels.joined().first?.path ?? FileNames.shardsDirectory, offset: 0,
         finding: "a move read \(count) of \(expected) entries"))
   }
 
@@ -173,7 +175,7 @@ final class MoveJob: BackgroundJob, @unchecked Sendable {
   private func release() {
     merge = nil
     sifted = []
-    versions = []
+    levels = []
   }
 
   override func end(_ failure: StoreError?) {
