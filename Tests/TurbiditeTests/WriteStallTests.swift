@@ -56,6 +56,66 @@ struct WriteStallTests {
     try store.blocking.close()
   }
 
+  @Test("who waits for the flush of memtables does not hold them")
+  func notHeldByWaiting() throws {
+    let machine = SimulatedMachine(seed: 1)
+    let store = try machine.open(FullDiskTests.options)
+    try store.blocking.put("key", "value")
+    let engine = store.engine
+    let tree = try #require(engine.allTrees.first { $0.version.active != nil })
+    let scheduler = try #require(engine.environment.scheduler as? SeededScheduler)
+    scheduler.isPaused = true
+    try engine.exclusively { () throws(StoreError) in engine.freeze(tree) }
+    let waited = FrozenMemtables(tree)
+    #expect(!waited.areFlushed)
+    try engine.waitForFlush(of: [waited])
+    scheduler.runUntilIdle()
+    #expect(waited.areFlushed)
+    #expect(engine.budget.memtableByteCount == 0)
+    try store.blocking.close()
+  }
+
+  @Test("a compaction by key beside appends ends, and so do they")
+  func sweepBesideAppends() throws {
+    let scratch = ScratchDirectory()
+    let store = try Store.Blocking.open(
+      at: scratch.file("store"), options: Self.options(shards: 1, budget: 8 << 20))
+    let stream = try store.blocking.createStream("s", partitionCount: 1)
+    let value = Bytes([UInt8](repeating: 7, count: 1000))
+    let (isOver, appended) = (Counter(), Counter())
+    let done = DispatchSemaphore(value: 0)
+    let thread = Thread {
+      do {
+        var number = 0
+        while isOver.value.load(ordering: .relaxed) == 0 {
+          var batch = Store.Batch()
+          for _ in 0..<100 {
+            number += 1
+            batch.append(NewEvent(value, key: Bytes("key\(number % 500)")), to: stream)
+          }
+          try store.blocking.commit(&batch)
+          appended.value.store(number, ordering: .relaxed)
+        }
+      } catch {
+        appended.value.store(.max, ordering: .relaxed)
+        Issue.record("\(error)")
+      }
+      done.signal()
+    }
+    thread.start()
+    var removedCount = 0
+    for round in 1...12 {
+      while appended.value.load(ordering: .relaxed) < round * 4_000 {
+        Thread.sleep(forTimeInterval: 0.001)
+      }
+      removedCount += try store.blocking.compact(stream, by: KeyCompaction())
+    }
+    isOver.value.store(1, ordering: .relaxed)
+    done.wait()
+    #expect(removedCount > 0)
+    try store.blocking.close()
+  }
+
   @Test("scans that hold memtables hold writers up, and no longer than they live")
   func heldByScans() throws {
     let scratch = ScratchDirectory()

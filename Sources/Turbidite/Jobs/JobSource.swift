@@ -116,7 +116,8 @@ package struct JobInput: Sendable {
   /// Calls `body` with the records of a part, until it returns false.
   package func forEach(part: Int, _ body: (JobRecord) -> Bool) throws(StoreError) {
     let scan = try pin.store.engine.scan(
-      state, at: pin.sequence, from: bounds[part], to: bounds[part + 1], reverse: false)
+      state, at: pin.sequence, pinnedBy: pin, from: bounds[part], to: bounds[part + 1],
+      reverse: false)
     let isStream = state.partitionCount != nil
     while try scan.advance() {
       let goesOn =

@@ -8,10 +8,11 @@ internal import TurbiditeEngine
 ///
 /// One thread at a time may use it.
 ///
-/// It holds its moment like a ``Snapshot`` until it is released.
+/// It holds its moment like a ``Snapshot`` until it is released, and memtables that it reads until
+/// its first step after their flush.
 public final class Scan {
   private let pin: SnapshotPin
-  private let scan: EngineScan
+  let scan: EngineScan
   private let keysOnly: Bool
   private var remaining: Int
 
@@ -24,7 +25,8 @@ public final class Scan {
     self.keysOnly = keysOnly
     remaining = limit ?? .max
     scan = try pin.store.engine.scan(
-      keyspace, at: pin.sequence, from: range.from?.array, to: range.to?.array, reverse: reverse)
+      keyspace, at: pin.sequence, pinnedBy: pin, from: range.from?.array, to: range.to?.array,
+      reverse: reverse)
   }
 
   /// The next entry, or nil at the end.

@@ -72,7 +72,8 @@ extension Store.Blocking {
     var offsets: [Int: UInt64] = [:]
     let end = cursor.key(.max)
     let scan = try store.engine.scan(
-      cursor.stream.state, at: pin.sequence, from: cursor.key(0), to: end, reverse: false)
+      cursor.stream.state, at: pin.sequence, pinnedBy: pin, from: cursor.key(0), to: end,
+      reverse: false)
     let name = Array(cursor.name.utf8)
     while try scan.advance() {
       let entry = scan.withEntry { key, value -> (partition: UInt32, offset: UInt64)? in
@@ -106,7 +107,7 @@ extension Store.Blocking {
     let pin = SnapshotPin(store: store)
     let (from, to) = StreamKey.cursors
     let scan = try store.engine.scan(
-      stream.state, at: pin.sequence, from: from, to: to, reverse: false)
+      stream.state, at: pin.sequence, pinnedBy: pin, from: from, to: to, reverse: false)
     var names: Set<String> = []
     while try scan.advance() {
       let name = scan.withEntry { key, _ in

@@ -96,7 +96,7 @@ extension Store.Blocking {
     let pin = SnapshotPin(store: store)
     let (from, to) = StreamKey.producers
     let scan = try store.engine.scan(
-      stream.state, at: pin.sequence, from: from, to: to, reverse: false)
+      stream.state, at: pin.sequence, pinnedBy: pin, from: from, to: to, reverse: false)
     var producers: [EventProducer] = []
     while try scan.advance() {
       let name = scan.withEntry { key, _ in

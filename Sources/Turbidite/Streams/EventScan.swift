@@ -32,7 +32,7 @@ public final class EventScan {
       end ?? .max <= offset
       ? nil
       : try pin.store.engine.scan(
-        stream.state, at: pin.sequence, from: from, to: to, reverse: false)
+        stream.state, at: pin.sequence, pinnedBy: pin, from: from, to: to, reverse: false)
   }
 
   /// The next event, or nil at the end.

@@ -75,7 +75,8 @@ public struct NewEvent: Hashable, Sendable {
   /// At most 1,024.
   public var headers: [EventHeader]
 
-  /// An event to append; key, value and headers together have at most 1 GiB.
+  /// An event to append; key, value and headers together have at most 64 MiB, less 64 bytes
+  /// and 20 for each header.
   public init(
     _ value: Bytes, key: Bytes? = nil, timestamp: Int64? = nil, headers: [EventHeader] = []
   ) {

@@ -88,6 +88,8 @@ private struct KeySweep: ~Copyable {
   /// Deletions that go when all that they delete has gone: whoever looks in between, or after a
   /// crash, would see it come back.
   private var deletions: [UInt64] = []
+  /// Nothing was seen yet: the last event says which offset is next, and stays.
+  private var isLast = true
 
   /// What a key takes in memory besides its bytes, about.
   private static let keyByteCount = 64
@@ -105,30 +107,43 @@ private struct KeySweep: ~Copyable {
 
   mutating func run(_ store: Store, _ durability: Durability) throws(StoreError) -> Int {
     let pin = SnapshotPin(store: store)
-    let scan = try store.engine.scan(
-      stream.state, at: pin.sequence, from: StreamKey.bytes(partition: partition, offset: 0),
-      to: StreamKey.end(of: partition), reverse: true)
     var count = 0
-    var isLast = true
-    while try scan.advance() {
-      let (_, offset, content) = try scan.event(of: stream.state)
-      // The last event says which offset is next.
-      if goes(content, offset, isLast: isLast) {
-        count += 1
-        try remove(offset, from: store, durability)
-      }
-      isLast = false
+    var end: [UInt8]? = StreamKey.end(of: partition)
+    while let last = end {
+      end = try collect(before: last, pin)
+      count += batch.count
+      if batch.count > 0 { try store.blocking.commit(&batch, durability: durability) }
     }
-    for offset in deletions { try remove(offset, from: store, durability) }
+    for offset in deletions {
+      batch.remove(offset, of: stream, partition)
+      if batch.count >= Self.batchCount {
+        try store.blocking.commit(&batch, durability: durability)
+      }
+    }
     if batch.count > 0 { try store.blocking.commit(&batch, durability: durability) }
     return count + deletions.count
   }
 
-  private mutating func remove(
-    _ offset: UInt64, from store: Store, _ durability: Durability
-  ) throws(StoreError) {
-    batch.remove(offset, of: stream, partition)
-    if batch.count >= Self.batchCount { try store.blocking.commit(&batch, durability: durability) }
+  /// Goes back from `end` until a batch is full of what goes.
+  ///
+  /// No scan is open while that is committed: a commit may wait for room that it would hold.
+  ///
+  /// - Returns: where to go on, or nil when all was seen.
+  private mutating func collect(
+    before end: [UInt8], _ pin: SnapshotPin
+  ) throws(StoreError) -> [UInt8]? {
+    let scan = try pin.store.engine.scan(
+      stream.state, at: pin.sequence, pinnedBy: pin,
+      from: StreamKey.bytes(partition: partition, offset: 0), to: end, reverse: true)
+    while try scan.advance() {
+      let (_, offset, content) = try scan.event(of: stream.state)
+      if goes(content, offset, isLast: isLast) { batch.remove(offset, of: stream, partition) }
+      isLast = false
+      if batch.count >= Self.batchCount {
+        return StreamKey.bytes(partition: partition, offset: offset)
+      }
+    }
+    return nil
   }
 
   /// Whether a later event has replaced this one; a deletion that may go is put by.

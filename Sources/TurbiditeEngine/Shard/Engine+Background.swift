@@ -97,6 +97,7 @@ extension Engine {
   }
 
   func flushEnded(_ tree: Tree) {
+    flushCount.add(1, ordering: .relaxed)
     let version = tree.version
     if version.active == nil && version.frozen.isEmpty { forgetIfClean(tree) }
     report(nil, of: .flush, in: tree)
@@ -239,6 +240,8 @@ final class SpareChunkJob: BackgroundJob, @unchecked Sendable {
 }
 
 /// Makes segments durable that writers have left.
+///
+/// One at most waits for its turn.
 final class LogSyncJob: BackgroundJob, @unchecked Sendable {
   private let engine: Engine
 
@@ -248,6 +251,8 @@ final class LogSyncJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func step() throws(StoreError) -> Bool {
+    // First: what is written from here on may come too late for this one.
+    engine.isLogSyncQueued.store(false, ordering: .sequentiallyConsistent)
     try engine.syncLog()
     return false
   }

@@ -111,17 +111,17 @@ extension Engine {
   }
 
   /// A scan of one keyspace at a pinned sequence number.
+  ///
+  /// - Parameter pin: keeps it pinned while it lives; the scan holds on to it.
   package func scan(
-    _ keyspace: KeyspaceState, at sequence: UInt64, from: [UInt8]?, to: [UInt8]?, reverse: Bool
+    _ keyspace: KeyspaceState, at sequence: UInt64, pinnedBy pin: AnyObject, from: [UInt8]?,
+    to: [UInt8]?, reverse: Bool
   ) throws(StoreError) -> EngineScan {
     try requireOpen()
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
-    let views = views(of: keyspace, from: from, to: to)
-    // A keyspace that is dropped is marked before it is emptied.
-    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
-    let cursor = try ScanCursor(views, at: sequence, access: .scan)
-    return EngineScan(
-      engine: self, keyspace: keyspace, cursor: cursor, from: from, to: to, reverse: reverse)
+    return try EngineScan(
+      engine: self, keyspace: keyspace, sequence: sequence, pin: pin, from: from, to: to,
+      reverse: reverse)
   }
 }
 
@@ -131,7 +131,12 @@ extension Engine {
 package final class EngineScan {
   private let engine: Engine
   private let keyspace: KeyspaceState
-  private let cursor: ScanCursor
+  private let sequence: UInt64
+  /// Keeps the sequence number pinned.
+  private let pin: AnyObject
+  private var cursor: ScanCursor
+  /// The engine's, from before the cursor was made.
+  private(set) var flushCount: UInt64
   private let from: [UInt8]?
   private let to: [UInt8]?
   private let reverse: Bool
@@ -140,16 +145,23 @@ package final class EngineScan {
   /// Why the scan cannot go on: where the cursor stands then is not known.
   private var failure: StoreError?
 
+  /// - Throws: `notFound` when the keyspace is dropped.
   init(
-    engine: Engine, keyspace: KeyspaceState, cursor: ScanCursor, from: [UInt8]?, to: [UInt8]?,
-    reverse: Bool
-  ) {
+    engine: Engine, keyspace: KeyspaceState, sequence: UInt64, pin: AnyObject, from: [UInt8]?,
+    to: [UInt8]?, reverse: Bool
+  ) throws(StoreError) {
     self.engine = engine
     self.keyspace = keyspace
-    self.cursor = cursor
+    self.sequence = sequence
+    self.pin = pin
     self.from = from
     self.to = to
     self.reverse = reverse
+    flushCount = engine.flushCount.load(ordering: .relaxed)
+    let views = engine.views(of: keyspace, from: from, to: to)
+    // A keyspace that is dropped is marked before it is emptied.
+    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    cursor = try ScanCursor(views, at: sequence, access: .scan)
   }
 
   /// Moves to the next entry.
@@ -214,9 +226,44 @@ package final class EngineScan {
   }
 
   private func move() throws(StoreError) {
-    if hasBegun { return reverse ? try cursor.previous() : try cursor.next() }
-    hasBegun = true
-    try begin()
+    guard hasBegun else {
+      hasBegun = true
+      return try begin()
+    }
+    let count = engine.flushCount.load(ordering: .relaxed)
+    if count != flushCount, try renew(count) { return }
+    if reverse { try cursor.previous() } else { try cursor.next() }
+  }
+
+  /// Goes on with what the trees hold now, after a flush, so that memtables which are in tables can
+  /// go: a scan that moves on does not keep writers from their room.
+  ///
+  /// What is seen stays the same, as it does for two scans of one snapshot.
+  ///
+  /// - Returns: whether it moved to the next entry, too.
+  private func renew(_ count: UInt64) throws(StoreError) -> Bool {
+    flushCount = count
+    guard cursor.holdsMemtables else { return false }
+    let views = engine.views(of: keyspace, from: from, to: to)
+    // A scan goes on in a keyspace that was dropped; but there is nothing new to be had.
+    if keyspace.isDropped { return false }
+    let fresh = try ScanCursor(views, at: sequence, access: .scan)
+    // The old cursor's until then.
+    let moved = try Self.move(fresh, to: cursor.key, reverse: reverse)
+    cursor = fresh
+    return moved
+  }
+
+  /// - Returns: whether the cursor is past `key` now, as it is when it goes backward.
+  private static func move(
+    _ cursor: ScanCursor, to key: ByteView, reverse: Bool
+  ) throws(StoreError) -> Bool {
+    if reverse {
+      try cursor.seekBefore(key)
+      return true
+    }
+    try cursor.seek(key)
+    return !(cursor.isValid && cursor.key.isEqual(to: key))
   }
 
   private func begin() throws(StoreError) {

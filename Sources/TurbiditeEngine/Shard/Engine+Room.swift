@@ -22,6 +22,8 @@ final class PressureGauge: Sendable {
   private let worstLevel0 = Atomic<Int>(0)
   private let flushes = Mutex(FlushProgress())
   private let flushRest = Atomic<UInt64>(0)
+  /// Whether writers are slowed for the sake of the flushes under way.
+  let isPacing = Atomic<Bool>(false)
   /// Nanoseconds of delay that writers owe and have not yet slept.
   let owedNanoseconds = Atomic<UInt64>(0)
 
@@ -37,17 +39,17 @@ final class PressureGauge: Sendable {
     worstLevel0.store(worst, ordering: .relaxed)
   }
 
-  /// Nanoseconds that the flushes under way will still take, by how they went so far; 0 where none
-  /// is, or nothing is known of it yet.
+  /// Nanoseconds that the flushes under way will still take, by how they and those before went so
+  /// far; 0 where none is.
   var flushNanoseconds: UInt64 { flushRest.load(ordering: .relaxed) }
 
   /// Takes into account how flushes go on.
   func noteFlush(_ change: (inout FlushProgress) -> Void) {
-    let rest = flushes.withLock { progress in
+    flushes.withLock { progress in
       change(&progress)
-      return progress.restNanoseconds
+      // Under the lock, or an older rest could be the last to be stored.
+      flushRest.store(progress.restNanoseconds, ordering: .relaxed)
     }
-    flushRest.store(rest, ordering: .relaxed)
   }
 
   var worstLevel0Count: Int { worstLevel0.load(ordering: .relaxed) }
@@ -67,7 +69,7 @@ extension Engine {
   /// - Parameter deletesOnly: what is committed makes room in the end. On a full disk it does not
   ///   wait for a compaction, which may need just that.
   func makeRoom(for byteCount: Int, entryCount: Int, deletesOnly: Bool) throws(StoreError) {
-    if budget.memtableByteCount >= budget.memtableShare { try waitForFlush() }
+    if !hasMemtableRoom { try waitForFlush() }
     if pressure.worstLevel0Count >= PressureGauge.level0Stop,
       !deletesOnly || !isPaused.load(ordering: .acquiring)
     {
@@ -102,16 +104,12 @@ extension Engine {
     dirtyTrees.withLock { $0.values.min { $0.id < $1.id } }
   }
 
-  /// 0 while memtables have room, 1 when they have none.
-  private var flushShare: Double {
-    let used = Double(budget.memtableByteCount) / Double(budget.memtableShare)
-    return max(0, min(1, (used - 0.75) * 4))
-  }
-
   /// Why writers are held back now, if they are.
   var backPressure: BackPressure {
-    if max(pressure.compactionShare, flushShare) == 0 { return .none }
-    return flushShare > pressure.compactionShare ? .flush : .compaction
+    if !hasMemtableRoom { return .flush }
+    if pressure.compactionShare > 0 { return .compaction }
+    return pressure.flushNanoseconds > 0 && pressure.isPacing.load(ordering: .relaxed)
+      ? .flush : .none
   }
 
   /// What a power loss may take, and what a recovery must write anew: bounded by this.
@@ -134,27 +132,77 @@ extension Engine {
   /// Otherwise writers would fill it at once and then wait for all of that time: few commits, but
   /// each a hundred times as long as the others.
   private func keepPace(_ byteCount: Int) {
-    let room = max(1, budget.memtableShare - budget.memtableByteCount)
+    let held = budget.memtableByteCount
+    let used = held < budget.memtableShare ? held : unflushedByteCount
+    let room = max(1, budget.memtableShare - used)
     let pace = Double(pressure.flushNanoseconds) / Double(room)
     let clock = environment.clock
-    let wait = writerPace.change { $0.take(byteCount, nanosecondsPerByte: pace, clock) }
+    let (wait, isBehind) = writerPace.change { writer in
+      let wait = writer.take(byteCount, nanosecondsPerByte: pace, clock)
+      return (wait, writer.isBehind)
+    }
+    pressure.isPacing.store(isBehind, ordering: .relaxed)
     if wait > 0 { clock.sleep(nanoseconds: wait) }
   }
 
+  /// Memtables that wait for their flush or are in it; without those that only readers still hold.
+  private var frozenByteCount: Int {
+    dirtyTrees.withLock { trees in
+      trees.values.reduce(0) { sum, tree in
+        tree.version.frozen.reduce(sum) { $0 + $1.memtable.reservedByteCount }
+      }
+    }
+  }
+
+  private var unflushedByteCount: Int { budget.activeByteCount + frozenByteCount }
+
+  /// Whether a commit may go on.
+  ///
+  /// Memtables that are flushed and that scans still hold do not count at once: whoever commits
+  /// between two steps of a scan would wait for himself.
+  private var hasMemtableRoom: Bool {
+    let held = budget.memtableByteCount
+    return held < budget.memtableShare
+      || held < budget.heldMemtableShare && unflushedByteCount < budget.memtableShare
+  }
+
   private func waitForFlush() throws(StoreError) {
-    // Whatever is active must go, too, when little else is being flushed, or when what stays active
-    // would be too much by itself: one batch may have filled many trees.
-    for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } })
-    where
-      budget.memtableByteCount - budget.activeByteCount < budget.memtableShare / 2
-      || budget.activeByteCount >= budget.memtableShare
-    {
-      freeze(tree)
+    while !hasMemtableRoom {
+      // Whatever is active must go, too, when little else is being flushed, or when what stays
+      // active would be too much by itself: one batch may have filled many trees.
+      if frozenByteCount < budget.memtableShare / 2
+        || budget.activeByteCount >= budget.memtableShare
+      {
+        for tree in dirtyTrees.withLock({ $0.values.sorted { $0.id < $1.id } }) { freeze(tree) }
+      }
+      let frozen = frozenByteCount
+      if frozen == 0 { return try waitForReaders() }
+      environment.scheduler.wait {
+        hasMemtableRoom || frozenByteCount < frozen || !canWait(for: .flush)
+      }
+      if !hasMemtableRoom && !canWait(for: .flush) { return try throwStall(.flush) }
     }
+  }
+
+  /// How long a commit waits for scans that hold memtables and stand still.
+  private static let readerPatienceNanoseconds: UInt64 = 10_000_000_000
+
+  /// Waits until readers let go of memtables that are in tables already.
+  private func waitForReaders() throws(StoreError) {
+    let clock = environment.clock
+    let deadline = clock.monotonicNanoseconds() + Self.readerPatienceNanoseconds
     environment.scheduler.wait {
-      budget.memtableByteCount < budget.memtableShare || !canWait(for: .flush)
+      if hasMemtableRoom || !canWait(for: .flush) { return true }
+      if clock.monotonicNanoseconds() >= deadline { return true }
+      // So that somebody looks when it has passed; a look at something else forgets it.
+      jobs.wakeUp(at: deadline)
+      environment.scheduler.workIsReady()
+      return false
     }
-    if budget.memtableByteCount >= budget.memtableShare { try throwStall(.flush) }
+    if hasMemtableRoom { return }
+    try throwStall(.flush)
+    throw .resourceExhausted(
+      "room for memtables, of which scans that are open hold \(budget.memtableByteCount) bytes")
   }
 
   private func waitForCompaction() throws(StoreError) {
@@ -187,8 +235,10 @@ extension Engine {
 
   /// A segment ended: it is made durable behind the writers' backs.
   func segmentWasBegun() {
-    jobs.add(LogSyncJob(engine: self))
-    environment.scheduler.workIsReady()
+    if !isLogSyncQueued.exchange(true, ordering: .sequentiallyConsistent) {
+      jobs.add(LogSyncJob(engine: self))
+      environment.scheduler.workIsReady()
+    }
     if reserve.byteCount > 0 { considerReserve() }
   }
 

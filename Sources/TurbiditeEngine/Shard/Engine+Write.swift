@@ -43,7 +43,8 @@ extension Engine {
     }
   }
 
-  /// Commits `batch` on one of the engine's threads; `completion` is called there, once.
+  /// Commits `batch` on one of the engine's threads; `completion` is called once, there or by
+  /// whoever leads the group that `batch` joins.
   package func commit(
     _ batch: EncodedBatch, synced: Bool, completion: @escaping @Sendable (StoreError?) -> Void
   ) {

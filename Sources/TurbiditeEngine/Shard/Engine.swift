@@ -38,6 +38,8 @@ package final class Engine: Sendable {
   let streamOffsets = LeaderOwned(StreamOffsets())
   let producerNumbers = LeaderOwned(ProducerNumbers())
   let jobs: JobQueue
+  /// A `LogSyncJob` waits for its turn, and will sync whatever is written until then.
+  let isLogSyncQueued = Atomic<Bool>(false)
   let obsolete: ObsoleteFiles
   /// Nil when the store is read-only.
   let log: LogWriter?
@@ -56,6 +58,8 @@ package final class Engine: Sendable {
   /// The trees with a memtable: all that a flush, a log floor or a budget must look at.
   let dirtyTrees = Mutex<[TreeID: Tree]>([:])
   let pressure = PressureGauge()
+  /// How often a memtable became a table: scans that hold memtables look for others then.
+  let flushCount = Atomic<UInt64>(0)
   let health = Mutex(EngineHealth())
   /// Set while writes are refused for want of space, so that a commit that succeeds need not ask.
   let isPaused = Atomic<Bool>(false)

@@ -47,16 +47,16 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       tree.work.withLock { $0.isFlushing = false }
       return false
     }
-    // A table must not hold what the log could still lose: half of a batch over two shards would
-    // then survive a power cut.
-    if let log = engine.log, log.syncedPosition < oldest.endPosition.load(ordering: .acquiring) {
-      if !planted(.flushBeforeLogSync) { try engine.syncLog() }
-    }
     source = oldest
     let memtable = oldest.memtable
     byteCount = memtable.byteCount
     let (byteCount, now) = (byteCount, engine.environment.clock.monotonicNanoseconds())
     engine.pressure.noteFlush { $0.begin(byteCount, now: now) }
+    // A table must not hold what the log could still lose: half of a batch over two shards would
+    // then survive a power cut.
+    if let log = engine.log, log.syncedPosition < oldest.endPosition.load(ordering: .acquiring) {
+      if !planted(.flushBeforeLogSync) { try engine.syncLog() }
+    }
     let filter = VersionFilter(
       snapshots: engine.pins.all,
       tombstones: planted(.flushWithoutRangeTombstones) ? .none : memtable.rangeTombstones,

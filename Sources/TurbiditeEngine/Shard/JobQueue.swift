@@ -126,7 +126,10 @@ final class JobQueue: BackgroundWork {
       state.wakeUpTime = nil
       return true
     }
-    if isDue { owner.withLock { $0 }?.lookForWork(now: now) }
+    guard isDue, let engine = owner.withLock({ $0 }) else { return }
+    engine.lookForWork(now: now)
+    // Somebody may wait for the time itself.
+    engine.environment.scheduler.progressWasMade()
   }
 
   private func take(_ choose: (Int) -> Int) -> BackgroundJob? {

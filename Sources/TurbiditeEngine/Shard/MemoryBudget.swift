@@ -2,7 +2,8 @@
 //
 // Room:    Engine/Shard.
 // Limits:  Counts memtables, block cache, indexes and filters. Buffers of running flushes and
-//          compactions come on top: a few MiB for each background thread.
+//          compactions come on top: a few MiB for each background thread, and a few times the
+//          largest value.
 
 import Synchronization
 import TurbiditeSystem
@@ -36,6 +37,8 @@ final class MemoryBudget: Sendable {
   var activeShare: Int { byteCount / 4 }
   /// All memtables may hold this much; then writers wait for a flush.
   var memtableShare: Int { byteCount / 2 }
+  /// So much with those that are flushed, which scans hold on to: at the cost of the cache.
+  var heldMemtableShare: Int { byteCount * 3 / 4 }
   /// Indexes and filters of open tables; beyond, the least used are closed.
   ///
   /// All that memtables, the cache's least and the eighth for what is not counted leave: to open a

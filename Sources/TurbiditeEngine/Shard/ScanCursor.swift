@@ -78,6 +78,11 @@ final class ScanCursor {
       ? EmptyCursor() : sources.count == 1 ? sources[0] : try MergingCursor(sources)
   }
 
+  /// Whether it reads memtables, which it so keeps.
+  var holdsMemtables: Bool {
+    views.contains { $0.version.active != nil || !$0.version.frozen.isEmpty }
+  }
+
   func seekToFirst() throws(StoreError) {
     try start(forward: true)
     try merge.seekToFirst()

@@ -177,18 +177,24 @@ final class Tree: @unchecked Sendable {
 
 /// The frozen memtables of a tree at some moment.
 struct FrozenMemtables: Sendable {
+  /// Weak: who waits for their flush, and for something else after it, would keep writers from the
+  /// room that it has made.
+  private struct Waited: Sendable {
+    weak let memtable: LoggedMemtable?
+  }
+
   let tree: Tree
-  private let memtables: [LoggedMemtable]
+  private let memtables: [Waited]
 
   init(_ tree: Tree) {
     self.tree = tree
-    memtables = tree.version.frozen
+    memtables = tree.version.frozen.map(Waited.init)
   }
 
   /// Whether all of them are in tables, or were dropped with their keyspace.
   var areFlushed: Bool {
     let frozen = tree.version.frozen
-    return !memtables.contains { memtable in frozen.contains { $0 === memtable } }
+    return !memtables.contains { waited in frozen.contains { $0 === waited.memtable } }
   }
 }
 

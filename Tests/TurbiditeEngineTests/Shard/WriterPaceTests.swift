@@ -7,30 +7,48 @@ import TurbiditeSimulation
 
 @Suite("Pace of writers")
 struct WriterPaceTests {
-  @Test("of flushes is left what their rate so far says, and nothing when they have ended")
+  private let mebibyte = 1 << 20
+
+  /// Rests in nanoseconds are told apart to a thousandth.
+  private func expectRest(_ progress: FlushProgress, _ byteCount: Double, _ pace: Double) {
+    let expected = byteCount * pace
+    #expect(abs(Double(progress.restNanoseconds) - expected) <= expected / 1_000)
+  }
+
+  @Test("of flushes is left what their rate says, and nothing when they have ended")
   func progress() {
     var progress = FlushProgress()
     #expect(progress.restNanoseconds == 0)
-    progress.begin(64 << 20, now: 1_000)
-    #expect(progress.restNanoseconds == 0, "no rate is known")
-    progress.advance(1 << 19, now: 2_000)
-    #expect(progress.restNanoseconds == 0, "half a MiB says nothing")
-    // Two nanoseconds a byte.
-    progress.advance(32 << 20 - 1 << 19, now: 1_000 + 64 << 20)
-    #expect(progress.restNanoseconds == UInt64(2 * (80 - 32) << 20))
+    progress.begin(64 * mebibyte, now: 1_000)
+    // Nothing is known yet; an eighth is for the end.
+    expectRest(progress, Double(72 * mebibyte), 3)
+    // Two nanoseconds a byte, beside eight MiB at three.
+    progress.advance(32 * mebibyte, now: 1_000 + 64 << 20)
+    expectRest(progress, Double(40 * mebibyte), (8 * 3 + 64) / 40)
     // Two at once go twice as fast.
-    progress.begin(32 << 20, now: 1_000 + 64 << 20)
-    progress.advance(32 << 20, now: 1_000 + 64 << 20)
-    #expect(progress.restNanoseconds == UInt64((120 - 64) << 20))
-    progress.end(64 << 20, done: 64 << 20)
-    #expect(progress.restNanoseconds == UInt64(40 << 20))
-    progress.end(32 << 20, done: 0)
+    progress.begin(32 * mebibyte, now: 1_000 + 64 << 20)
+    progress.advance(32 * mebibyte, now: 1_000 + 64 << 20)
+    expectRest(progress, Double(44 * mebibyte), (8 * 3 + 64) / 72)
+    progress.end(64 * mebibyte, done: 64 * mebibyte)
+    expectRest(progress, Double(36 * mebibyte), (8 * 3 + 64) / 72)
+    progress.end(32 * mebibyte, done: 0)
     #expect(progress.restNanoseconds == 0)
-    // The rate is that of the last until the next has its own; a clock that leaps is not believed.
-    progress.begin(1 << 20, now: 0)
-    #expect(progress.restNanoseconds == UInt64(1 << 20) * 5 / 4)
-    progress.advance(1 << 20, now: .max)
+    // What these took is what the next will; a clock that leaps is believed in neither direction.
+    progress.begin(mebibyte, now: 1_000)
+    expectRest(progress, 1.125 * Double(mebibyte), (8 * 3 + 64) / 72)
+    progress.advance(mebibyte / 2, now: .max)
     #expect(progress.restNanoseconds == 60_000_000_000)
+    progress.advance(mebibyte / 4, now: 0)
+    #expect(progress.restNanoseconds < 1_000_000)
+  }
+
+  @Test("a first step that takes long does not hold writers up")
+  func firstStep() {
+    var progress = FlushProgress()
+    progress.begin(64 * mebibyte, now: 0)
+    // Ten milliseconds for a quarter of a MiB are forty nanoseconds a byte.
+    progress.advance(mebibyte / 4, now: 10_000_000)
+    #expect(progress.restNanoseconds < 320_000_000)
   }
 
   @Test("a writer takes as long as it is given, whatever it would take by itself")
