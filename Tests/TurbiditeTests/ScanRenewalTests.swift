@@ -1,6 +1,5 @@
 // ScanRenewalTests — a scan that moves on lets go of memtables that were flushed, and sees the same.
 
-import Synchronization
 import Testing
 import TurbiditeSimulation
 import TurbiditeSystem
@@ -74,8 +73,7 @@ struct ScanRenewalTests {
         guard !walks.isEmpty else { continue }
         let index = random.below(walks.count)
         for _ in 0..<random.below(6) {
-          let flushCount = store.engine.flushCount.load(ordering: .relaxed)
-          if walks[index].scan.scan.flushCount != flushCount { renewedCount += 1 }
+          if walks[index].scan.scan.isStale { renewedCount += 1 }
           let (found, expected) = (try walks[index].scan.next(), walks[index].expected.popFirst())
           #expect(found == expected, "seed \(seed)")
           if expected == nil {

@@ -115,11 +115,13 @@ package struct JobInput: Sendable {
 
   /// Calls `body` with the records of a part, until it returns false.
   package func forEach(part: Int, _ body: (JobRecord) -> Bool) throws(StoreError) {
-    let scan = try pin.store.engine.scan(
+    var scan = try pin.store.engine.scan(
       state, at: pin.sequence, pinnedBy: pin, from: bounds[part], to: bounds[part + 1],
       reverse: false)
     let isStream = state.partitionCount != nil
-    while try scan.advance() {
+    while true {
+      if scan.isStale { scan = try scan.renewed() }
+      guard try scan.advance() else { break }
       let goesOn =
         if isStream {
           try scan.withEvent(of: state) { key, value, _ in

@@ -12,7 +12,7 @@ internal import TurbiditeEngine
 /// its first step after their flush.
 public final class Scan {
   private let pin: SnapshotPin
-  let scan: EngineScan
+  private(set) var scan: EngineScan
   private let keysOnly: Bool
   private var remaining: Int
 
@@ -33,7 +33,9 @@ public final class Scan {
   ///
   /// Copies key and value.
   public func next() throws(StoreError) -> Entry? {
-    guard remaining > 0, try scan.advance() else { return nil }
+    guard remaining > 0 else { return nil }
+    let scan = try current()
+    guard try scan.advance() else { return nil }
     remaining -= 1
     let keysOnly = keysOnly
     return scan.withEntry { key, value in
@@ -45,7 +47,10 @@ public final class Scan {
   ///
   /// The spans are valid during the call.
   public func forEach(_ body: (RawSpan, RawSpan) -> Bool) throws(StoreError) {
-    while remaining > 0, try scan.advance() {
+    var scan = scan
+    while remaining > 0 {
+      if scan.isStale { scan = try current() }
+      guard try scan.advance() else { return }
       remaining -= 1
       if !scan.withEntry(body) { return }
     }
@@ -54,10 +59,16 @@ public final class Scan {
   /// The number of remaining entries; walks them.
   public func count() throws(StoreError) -> Int {
     var count = 0
-    while remaining > 0, try scan.advance() {
-      remaining -= 1
+    try forEach { _, _ in
       count += 1
+      return true
     }
     return count
+  }
+
+  /// The scan, as it goes on after a flush.
+  private func current() throws(StoreError) -> EngineScan {
+    if scan.isStale { scan = try scan.renewed() }
+    return scan
   }
 }

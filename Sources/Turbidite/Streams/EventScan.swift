@@ -9,7 +9,7 @@ internal import TurbiditeEngine
 /// One thread at a time may use it. It holds its moment like a ``Snapshot`` until it is released.
 public final class EventScan {
   private let pin: SnapshotPin
-  private let scan: EngineScan?
+  private var scan: EngineScan?
   private let stream: EventStream
   private let partition: Int
   private var remaining: Int
@@ -39,7 +39,12 @@ public final class EventScan {
   ///
   /// - Throws: `corrupt`, among others, when what lies there is no event.
   public func next() throws(StoreError) -> Event? {
-    guard remaining > 0, let scan, try scan.advance() else { return nil }
+    guard remaining > 0, var scan else { return nil }
+    if scan.isStale {
+      scan = try scan.renewed()
+      self.scan = scan
+    }
+    guard try scan.advance() else { return nil }
     remaining -= 1
     let (_, offset, content) = try scan.event(of: stream.state)
     return Event(

@@ -129,18 +129,29 @@ extension Engine {
 ///
 /// One thread at a time.
 package final class EngineScan {
+  /// Where the cursor stands.
+  private enum Place {
+    /// Nowhere yet.
+    case start
+    /// At the entry that was shown last.
+    case shown
+    /// At the next one.
+    case ahead
+  }
+
   private let engine: Engine
   private let keyspace: KeyspaceState
   private let sequence: UInt64
   /// Keeps the sequence number pinned.
   private let pin: AnyObject
-  private var cursor: ScanCursor
+  private let cursor: ScanCursor
+  private let holdsMemtables: Bool
   /// The engine's, from before the cursor was made.
   private(set) var flushCount: UInt64
   private let from: [UInt8]?
   private let to: [UInt8]?
   private let reverse: Bool
-  private var hasBegun = false
+  private var place = Place.start
   private var hasEnded = false
   /// Why the scan cannot go on: where the cursor stands then is not known.
   private var failure: StoreError?
@@ -162,7 +173,51 @@ package final class EngineScan {
     // A keyspace that is dropped is marked before it is emptied.
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
     cursor = try ScanCursor(views, at: sequence, access: .scan)
+    holdsMemtables = cursor.holdsMemtables
   }
+
+  // MARK: - Across flushes
+
+  /// Whether memtables were flushed that this scan may hold: ``renewed()`` lets go of them.
+  package var isStale: Bool {
+    holdsMemtables && engine.flushCount.load(ordering: .relaxed) != flushCount
+  }
+
+  /// The rest of this scan, over what the trees hold now: so a scan that moves on does not keep
+  /// writers from the room that a flush has made.
+  ///
+  /// What is seen stays the same, as it does for two scans of one snapshot. Another object, because
+  /// a cursor that can change would be counted at each entry.
+  package func renewed() throws(StoreError) -> EngineScan {
+    let count = engine.flushCount.load(ordering: .relaxed)
+    // A scan goes on in a keyspace that was dropped; but there is nothing new to be had.
+    guard place != .ahead, !hasEnded, failure == nil, !keyspace.isDropped else {
+      flushCount = count
+      return self
+    }
+    let fresh: EngineScan
+    do throws(StoreError) {
+      fresh = try EngineScan(
+        engine: engine, keyspace: keyspace, sequence: sequence, pin: pin, from: from, to: to,
+        reverse: reverse)
+    } catch {
+      guard case .notFound = error else { throw error }
+      flushCount = count
+      return self
+    }
+    if place == .shown { try fresh.follow(cursor.key) }
+    return fresh
+  }
+
+  /// Goes to where a scan goes on that has shown `key`.
+  private func follow(_ key: ByteView) throws(StoreError) {
+    place = .ahead
+    if reverse { return try cursor.seekBefore(key) }
+    try cursor.seek(key)
+    if cursor.isValid && cursor.key.isEqual(to: key) { place = .shown }
+  }
+
+  // MARK: - Entries
 
   /// Moves to the next entry.
   ///
@@ -226,44 +281,13 @@ package final class EngineScan {
   }
 
   private func move() throws(StoreError) {
-    guard hasBegun else {
-      hasBegun = true
-      return try begin()
+    switch place {
+    case .shown: if reverse { try cursor.previous() } else { try cursor.next() }
+    case .ahead: place = .shown
+    case .start:
+      place = .shown
+      try begin()
     }
-    let count = engine.flushCount.load(ordering: .relaxed)
-    if count != flushCount, try renew(count) { return }
-    if reverse { try cursor.previous() } else { try cursor.next() }
-  }
-
-  /// Goes on with what the trees hold now, after a flush, so that memtables which are in tables can
-  /// go: a scan that moves on does not keep writers from their room.
-  ///
-  /// What is seen stays the same, as it does for two scans of one snapshot.
-  ///
-  /// - Returns: whether it moved to the next entry, too.
-  private func renew(_ count: UInt64) throws(StoreError) -> Bool {
-    flushCount = count
-    guard cursor.holdsMemtables else { return false }
-    let views = engine.views(of: keyspace, from: from, to: to)
-    // A scan goes on in a keyspace that was dropped; but there is nothing new to be had.
-    if keyspace.isDropped { return false }
-    let fresh = try ScanCursor(views, at: sequence, access: .scan)
-    // The old cursor's until then.
-    let moved = try Self.move(fresh, to: cursor.key, reverse: reverse)
-    cursor = fresh
-    return moved
-  }
-
-  /// - Returns: whether the cursor is past `key` now, as it is when it goes backward.
-  private static func move(
-    _ cursor: ScanCursor, to key: ByteView, reverse: Bool
-  ) throws(StoreError) -> Bool {
-    if reverse {
-      try cursor.seekBefore(key)
-      return true
-    }
-    try cursor.seek(key)
-    return !(cursor.isValid && cursor.key.isEqual(to: key))
   }
 
   private func begin() throws(StoreError) {
