@@ -147,7 +147,7 @@ package final class EngineScan {
   private let cursor: ScanCursor
   private let holdsMemtables: Bool
   /// The engine's, from before the cursor was made.
-  private(set) var flushCount: UInt64
+  private var flushCount: UInt64
   private let from: [UInt8]?
   private let to: [UInt8]?
   private let reverse: Bool
