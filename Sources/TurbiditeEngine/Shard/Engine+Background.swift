@@ -251,8 +251,9 @@ final class LogSyncJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func step() throws(StoreError) -> Bool {
-    // First: what is written from here on may come too late for this one.
-    engine.isLogSyncQueued.store(false, ordering: .sequentiallyConsistent)
+    // First: what is written from here on may come too late for this one. An exchange, so that what
+    // was written before whoever found it set is seen.
+    _ = engine.isLogSyncQueued.exchange(false, ordering: .acquiringAndReleasing)
     try engine.syncLog()
     return false
   }

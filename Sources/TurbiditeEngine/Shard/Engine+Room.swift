@@ -235,7 +235,7 @@ extension Engine {
 
   /// A segment ended: it is made durable behind the writers' backs.
   func segmentWasBegun() {
-    if !isLogSyncQueued.exchange(true, ordering: .sequentiallyConsistent) {
+    if !isLogSyncQueued.exchange(true, ordering: .acquiringAndReleasing) {
       jobs.add(LogSyncJob(engine: self))
       environment.scheduler.workIsReady()
     }
