@@ -8,6 +8,10 @@
 import CTurbiditeShims
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// A token that `unpark` leaves and `park` takes.
 ///
 /// Safe to share: the word lives at a fixed address of its own, is atomic, and is freed when nobody
@@ -37,8 +41,14 @@ package final class Parker: @unchecked Sendable {
   /// Sleeps until ``unpark()`` was called, before or during the sleep.
   ///
   /// What the caller of `unpark` did before is visible when this returns.
-  package func park() {
-    // Safe: `word` is initialised as long as the parker lives, here and in the loop.
+  ///
+  /// - Parameter yieldCount: how often other threads may have the processor first. To sleep and to
+  ///   be woken takes longer than most of what one waits for.
+  package func park(afterYields yieldCount: Int = 0) {
+    // Safe: `word` is initialised as long as the parker lives, here and below.
+    for _ in 0..<yieldCount where unsafe word.pointee.load(ordering: .relaxed) == Self.empty {
+      sched_yield()
+    }
     let before = unsafe word.pointee.wrappingSubtract(1, ordering: .acquiring).oldValue
     assert(before != Self.parked, "two threads park")
     if before == Self.notified { return }

@@ -3,8 +3,11 @@
 import Foundation
 import Synchronization
 import Testing
+import TurbiditeSimulation
+import TurbiditeSystem
 
 @testable import Turbidite
+@testable import TurbiditeEngine
 
 /// Writers, readers, scans, snapshots, flushes and compactions at once keep every promise.
 ///
@@ -134,6 +137,60 @@ struct StoreConcurrencyTests {
     for key in 0..<8 {
       #expect(try store.blocking.get(Bytes("\(key)")) == Bytes("\(rounds - 1)"))
     }
+    try store.blocking.close()
+  }
+
+  /// Events of threads that wait in line are numbered in their own batches, which come back.
+  @Test("a batch that was refused is whole, also where it waited in line, and is stored once")
+  func refusedInLine() throws {
+    let disk = SimulatedDisk()
+    let writes = Atomic<Int>(0)
+    let environment = EngineEnvironment(
+      fileSystem: disk, clock: SystemClock(), random: SeededRandom(seed: 1),
+      scheduler: try ThreadScheduler(threadCount: 2), threads: IOThreads(count: 2))
+    let store = try Store.open(
+      on: StoreMachine(environment: environment, processorCount: 2), name: "memory",
+      mode: .openOrCreate, options: Store.Options(shardCount: 1))
+    let stream = try store.blocking.createStream("events", partitionCount: 1)
+    disk.faultPlan = { operation, _ in
+      guard operation.path.hasPrefix("log/"), operation.systemName == "pwrite" else { return nil }
+      let count = writes.add(1, ordering: .relaxed).newValue
+      return count.isMultiple(of: 7) ? .error(28) : nil
+    }
+    let (threadCount, rounds) = (4, environmentCount("TURBIDITE_CONCURRENCY_ROUNDS", default: 400))
+    let refusals = Atomic<Int>(0)
+    let writers: [@Sendable () throws -> Void] = (0..<threadCount).map { writer in
+      {
+        var batch = Store.Batch()
+        for round in 0..<rounds {
+          let text = "\(writer)/\(round)"
+          batch.append(NewEvent(Bytes(text)), to: stream)
+          batch.put(Bytes(text), Bytes(text))
+          while true {
+            do throws(StoreError) {
+              let positions = try store.blocking.commit(&batch)
+              #expect(positions.count == 1)
+              break
+            } catch .outOfSpace { refusals.add(1, ordering: .relaxed) }
+          }
+        }
+      }
+    }
+    #expect(onThreads(writers) == [])
+    disk.faultPlan = nil
+    #expect(refusals.load(ordering: .relaxed) > 0)
+    var next = Array(repeating: 0, count: threadCount)
+    var offset: UInt64 = 0
+    let events = try store.blocking.events(of: stream, partition: 0)
+    while let event = try events.next() {
+      #expect(event.position.offset == offset)
+      let parts = try #require(event.value.text).split(separator: "/").compactMap { Int($0) }
+      #expect(parts == [parts[0], next[parts[0]]])
+      next[parts[0]] += 1
+      offset += 1
+    }
+    #expect(next == Array(repeating: rounds, count: threadCount))
+    #expect(try store.blocking.scan().count() == threadCount * rounds)
     try store.blocking.close()
   }
 

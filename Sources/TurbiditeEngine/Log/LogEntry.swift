@@ -152,11 +152,15 @@ package struct EncodedBatch: Sendable {
     holdsValues = before
   }
 
-  /// Writes the offset of an event into its key, and the time where none was given.
-  mutating func number(_ place: BatchAppends.Place, offset: UInt64, at time: Int64) {
-    bytes.store(offset.byteSwapped, at: place.position)
-    if place.timestampDistance > 0 {
-      bytes.store(time, at: place.position + Int(place.timestampDistance))
+  /// Writes the offsets of all events into their keys, and the time where none was given.
+  mutating func number(_ offsets: [UInt64], at time: Int64) {
+    precondition(offsets.count == places.count)
+    for index in places.indices {
+      let place = places[index]
+      bytes.store(offsets[index].byteSwapped, at: place.position)
+      if place.timestampDistance > 0 {
+        bytes.store(time, at: place.position + Int(place.timestampDistance))
+      }
     }
   }
 

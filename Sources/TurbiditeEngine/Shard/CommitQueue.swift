@@ -1,8 +1,9 @@
 // CommitQueue — who writes next, and for whom.
 //
 // Room:    Engine/Shard.
-// Source:  Group commit with a leader: DeWitt et al., SIGMOD 1984, section 5; the hand-over to the
-//          first waiter follows LevelDB's writer queue (db_impl.cc).
+// Source:  Group commit with a leader: DeWitt et al., SIGMOD 1984, section 5. That a token is not
+//          kept for a thread which must wake up first: Blasgen, Gray, Mitoma and Price, "The Convoy
+//          Phenomenon", Operating Systems Review 13(2), 1979.
 
 import Synchronization
 import TurbiditeSystem
@@ -21,48 +22,84 @@ struct PendingCommit: Sendable {
   var batch: EncodedBatch?
   var isSynced: Bool
   var waiter: Waiter
+  /// The store has these events of a producer already: there is nothing to write.
+  var isRepeat = false
+
+  /// Whether it takes room on the disk for good.
+  var holdsValues: Bool { !isRepeat && batch?.holdsValues == true }
 
   /// Tells who waits.
-  func resolve(_ failure: StoreError?) {
+  ///
+  /// A thread has its batch back then, and nobody else has it: what it appends next is not copied.
+  mutating func resolve(_ failure: StoreError?) {
     switch waiter {
-    case .thread(let ticket): ticket.resolve(.done(failure))
+    case .thread(let ticket): ticket.settle(failure, batch.take())
     case .callback(let completion): completion(failure)
     }
   }
 }
 
-/// A sleeping thread's place in the queue.
+/// A waiting thread's place in the queue.
 final class CommitTicket: Sendable {
   enum Outcome: Sendable {
     case waiting
-    /// The thread is the leader now; its commit, if any, is still the first in the queue.
+    /// The thread's commit is the first in the queue, and nobody led a moment ago.
+    case mayLead
+    /// The thread is the leader now.
     case leads
     case done(StoreError?)
   }
 
-  private let parker = Parker()
-  private let outcome = Mutex(Outcome.waiting)
+  private struct State {
+    var outcome = Outcome.waiting
+    var batch: EncodedBatch?
+  }
 
-  func resolve(_ value: Outcome) {
-    outcome.withLock { $0 = value }
+  private let parker = Parker()
+  private let state = Mutex(State())
+
+  /// Commits that wait for no disk are through sooner than a thread is asleep (decision 0034).
+  private static let yieldCount = 20
+
+  /// Tells the thread that it leads, or may.
+  func call(_ outcome: Outcome) {
+    state.withLock { state in
+      // Another leader may have been faster than the caller.
+      if case .done = state.outcome { return }
+      state.outcome = outcome
+    }
     parker.unpark()
   }
 
-  func wait() -> Outcome {
+  /// Tells the thread what became of its commit, and gives the batch back.
+  func settle(_ failure: StoreError?, _ batch: consuming EncodedBatch?) {
+    var returned = batch
+    state.withLock { state in
+      state.outcome = .done(failure)
+      swap(&state.batch, &returned)
+    }
+    parker.unpark()
+  }
+
+  /// - Parameter isLong: what is waited for takes longer than to fall asleep.
+  func wait(isLong: Bool) -> Outcome {
     while true {
-      let value = outcome.withLock { $0 }
-      if case .waiting = value {
-        parker.park()
-        continue
+      let outcome = state.withLock { state in
+        defer { if case .mayLead = state.outcome { state.outcome = .waiting } }
+        return state.outcome
       }
-      return value
+      guard case .waiting = outcome else { return outcome }
+      parker.park(afterYields: isLong ? 0 : Self.yieldCount)
     }
   }
 
-  var current: Outcome { outcome.withLock { $0 } }
+  /// The batch of a commit that is done.
+  func takeBatch() -> EncodedBatch? { state.withLock { $0.batch.take() } }
 }
 
 /// The queue of commits and the token that makes one thread the leader.
+///
+/// Invariant: when nobody leads and there are commits, the first one's thread was told that it may.
 final class CommitQueue: Sendable {
   private struct State {
     var pending: [PendingCommit] = []
@@ -75,10 +112,20 @@ final class CommitQueue: Sendable {
   /// small enough that the first in line does not wait for long.
   static let groupByteCount = 1 << 20
 
-  /// Takes the token if it is free.
+  /// Takes the token if it is free and nobody is in line.
   func tryLead() -> Bool {
     state.withLock { state in
-      if state.isLed { return false }
+      if state.isLed || !state.pending.isEmpty { return false }
+      state.isLed = true
+      return true
+    }
+  }
+
+  /// Takes the token if it is free and the commit of `ticket` the first in line.
+  func tryLead(_ ticket: CommitTicket) -> Bool {
+    state.withLock { state in
+      guard !state.isLed, case .thread(let first)? = state.pending.first?.waiter, first === ticket
+      else { return false }
       state.isLed = true
       return true
     }
@@ -113,17 +160,25 @@ final class CommitQueue: Sendable {
     }
   }
 
-  /// Gives the token to the first in line, or back.
+  /// Gives the token back, or to the first in line where that one asks for nothing else.
   ///
-  /// - Returns: the waiter that must lead now.
-  func handOver() -> PendingCommit.Waiter? {
+  /// A thread that has a commit in line is called, but whoever comes first leads, for both: the
+  /// token is not kept for one that is still to wake up (decision 0034).
+  ///
+  /// - Returns: who must be told, and what.
+  func handOver() -> (waiter: PendingCommit.Waiter, outcome: CommitTicket.Outcome)? {
     state.withLock { state in
       guard let first = state.pending.first else {
         state.isLed = false
         return nil
       }
-      if first.batch == nil { state.pending.removeFirst() }
-      return first.waiter
+      if first.batch == nil {
+        state.pending.removeFirst()
+        return (first.waiter, .leads)
+      }
+      guard case .thread = first.waiter else { return (first.waiter, .leads) }
+      state.isLed = false
+      return (first.waiter, .mayLead)
     }
   }
 }

@@ -29,16 +29,21 @@ extension Engine {
       if let failure { throw failure }
       return
     }
+    var lent = EncodedBatch()
+    swap(&lent, &batch)
     let ticket = CommitTicket()
     let mustLead = commits.enqueue(
-      PendingCommit(batch: batch, isSynced: synced, waiter: .thread(ticket)))
+      PendingCommit(batch: consume lent, isSynced: synced, waiter: .thread(ticket)))
     if mustLead { lead() }
     while true {
-      switch ticket.wait() {
+      switch ticket.wait(isLong: synced) {
       case .leads: lead()
-      case .done(nil): return
-      case .done(let failure?): throw failure
+      case .mayLead: if commits.tryLead(ticket) { lead() }
       case .waiting: preconditionFailure("a ticket was drawn before it was resolved")
+      case .done(let failure):
+        if let returned = ticket.takeBatch() { batch = returned }
+        if let failure { throw failure }
+        return
       }
     }
   }
@@ -76,7 +81,9 @@ extension Engine {
         PendingCommit(batch: nil, isSynced: false, waiter: .thread(ticket)))
       // With the token in hand and others in line before us, their turn comes first.
       if mustLead { handOver() }
-      guard case .leads = ticket.wait() else { preconditionFailure("leadership was asked for") }
+      guard case .leads = ticket.wait(isLong: true) else {
+        preconditionFailure("leadership was asked for")
+      }
     }
     defer { handOver() }
     return try body()
@@ -86,74 +93,87 @@ extension Engine {
   ///
   /// The caller holds the token.
   private func lead() {
-    let group = commits.takeGroup()
+    var group = commits.takeGroup()
     let isSimple = !group.contains { $0.isSynced || $0.batch?.appends?.claim != nil }
     if isSimple && !group.isEmpty && !isPaused.load(ordering: .relaxed) {
-      let failure = writeTogether(group)
+      let failure = writeTogether(&group)
       if case .outOfSpace = failure {
-        settle(group, failure)
+        settle(&group, failure)
         handOver()
       } else {
         // To wake them all takes longer than to write for them, and the next leader need not wait.
         handOver()
-        for commit in group { commit.resolve(failure) }
+        resolve(&group, failure)
       }
       return
     }
     // Who is told first may be there again for the next sync.
     if isPaused.load(ordering: .relaxed) {
       // A deletion must not share the fate of a write that finds no room.
-      write(group.filter { $0.batch?.holdsValues == true })
-      write(group.filter { $0.batch?.holdsValues != true })
+      write(group.filter { $0.holdsValues })
+      write(group.filter { !$0.holdsValues })
     } else {
-      write(group)
+      write(consume group)
     }
     handOver()
   }
 
   /// Writes a group in as many frames as it takes, and tells each commit what became of it.
-  private func write(_ group: [PendingCommit]) {
-    guard group.contains(where: { $0.batch?.appends?.claim != nil }) else {
-      return writeFrame(group)
+  private func write(_ group: consuming [PendingCommit]) {
+    var rest = group
+    guard rest.contains(where: { $0.batch?.appends?.claim != nil }) else {
+      return writeFrame(&rest)
     }
     // A frame has one commit of a producer at most: whether the next is a repeat depends on what
     // became of it.
     var frame: [PendingCommit] = []
     var producers: Set<ProducerID> = []
-    for var commit in group {
+    rest.reverse()
+    while var commit = rest.popLast() {
       if let claim = commit.batch?.appends?.claim, !producers.insert(claim.producer).inserted {
-        writeFrame(frame)
+        writeFrame(&frame)
         frame = []
         producers = [claim.producer]
       }
       do throws(StoreError) {
-        if let batch = commit.batch, try isRepeat(batch) { commit.batch = EncodedBatch() }
+        if let batch = commit.batch { commit.isRepeat = try isRepeat(batch) }
         frame.append(commit)
       } catch { commit.resolve(error) }
     }
-    writeFrame(frame)
+    writeFrame(&frame)
   }
 
-  private func writeFrame(_ group: [PendingCommit]) {
-    if !group.isEmpty { settle(group, writeTogether(group)) }
+  private func writeFrame(_ group: inout [PendingCommit]) {
+    if group.isEmpty { return }
+    let failure = writeTogether(&group)
+    settle(&group, failure)
   }
 
-  private func writeTogether(_ group: [PendingCommit]) -> StoreError? {
-    var batches = group.compactMap(\.batch)
-    return writeGroup(&batches, synced: group.contains { $0.isSynced })
+  private func writeTogether(_ group: inout [PendingCommit]) -> StoreError? {
+    // Out of their commits meanwhile, so that events are numbered in them and not in copies.
+    let written = group.indices.filter { group[$0].batch != nil && !group[$0].isRepeat }
+    var batches = written.compactMap { group[$0].batch.take() }
+    let failure = writeGroup(&batches, synced: group.contains { $0.isSynced })
+    for index in written.reversed() { group[index].batch = batches.popLast() }
+    return failure
   }
 
   /// Tells the commits of one frame what became of it.
-  private func settle(_ group: [PendingCommit], _ failure: StoreError?) {
+  private func settle(_ group: inout [PendingCommit], _ failure: StoreError?) {
     if case .outOfSpace = failure {
       // Nothing is in the log. Deletions may find what others did not: see `lead`.
-      let deletions = group.filter { $0.batch?.holdsValues == false }
+      var deletions = group.filter { !$0.holdsValues }
       if !deletions.isEmpty && deletions.count < group.count {
-        for commit in group where commit.batch?.holdsValues != false { commit.resolve(failure) }
-        return writeFrame(deletions)
+        group.removeAll { !$0.holdsValues }
+        resolve(&group, failure)
+        return writeFrame(&deletions)
       }
     }
-    for commit in group { commit.resolve(failure) }
+    resolve(&group, failure)
+  }
+
+  private func resolve(_ group: inout [PendingCommit], _ failure: StoreError?) {
+    for index in group.indices { group[index].resolve(failure) }
   }
 
   @inline(never)
@@ -178,9 +198,9 @@ extension Engine {
   }
 
   func handOver() {
-    switch commits.handOver() {
-    case nil: break
-    case .thread(let ticket): ticket.resolve(.leads)
+    guard let (waiter, outcome) = commits.handOver() else { return }
+    switch waiter {
+    case .thread(let ticket): ticket.call(outcome)
     case .callback: leader.submit { self.lead() }
     }
   }

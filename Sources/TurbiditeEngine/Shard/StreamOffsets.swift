@@ -90,12 +90,10 @@ struct StreamOffsets {
         touched.insert(stream)
         defer { streams[stream] = counters }
         for place in places[start..<end] {
-          let offset = try counters.offset(at: place, engine)
-          batches[index].number(place, offset: offset, at: time)
-          offsets.append(offset)
+          offsets.append(try counters.offset(at: place, engine))
         }
       }
-      assert(offsets.count == places.count)
+      batches[index].number(offsets, at: time)
       appends.record(offsets)
     }
   }
