@@ -57,6 +57,7 @@ package final class SeededScheduler: Scheduler {
 
   package func wait(until condition: () -> Bool) {
     var idleCount = 0
+    var isLastChance = false
     while !condition() {
       guard let outcome = runStep() else {
         preconditionFailure("deadlock: a client waits, and no steps are being run")
@@ -64,12 +65,16 @@ package final class SeededScheduler: Scheduler {
       switch outcome {
       case .ran:
         idleCount = 0
+        isLastChance = false
       case .idle(let deadline):
         guard let deadline else {
-          // The last look at the work may have changed what the client waits for.
-          precondition(condition(), "deadlock: a client waits, and no step is ready or will be")
-          return
+          // The last look at the work may have changed what the client waits for, and who looks
+          // at that may ask to be woken.
+          precondition(!isLastChance, "deadlock: a client waits, and no step is ready or will be")
+          isLastChance = true
+          continue
         }
+        isLastChance = false
         idleCount += 1
         precondition(idleCount < Self.idleLimit, "deadlock: a client waits, and time alone passes")
         pass(to: deadline)

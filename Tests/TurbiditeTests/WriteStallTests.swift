@@ -75,6 +75,67 @@ struct WriteStallTests {
     try store.blocking.close()
   }
 
+  @Test(
+    "what only a scan holds does not stop a commit, up to a share of the budget",
+    arguments: [(220, false), (300, true)])
+  func pastTheRoom(count: Int, isTooMuch: Bool) throws {
+    let machine = SimulatedMachine(seed: 1)
+    var options = FullDiskTests.options
+    options.memtableByteCount = 256 << 10
+    let store = try machine.open(options)
+    let budget = store.engine.budget
+    let scheduler = try #require(store.engine.environment.scheduler as? SeededScheduler)
+    let value = Bytes([UInt8](repeating: 7, count: 1000))
+    scheduler.isPaused = true
+    for part in 0..<2 {
+      try store.blocking.write { batch in
+        for number in 0..<count { batch.put(Bytes("key\(part)/\(number)"), value) }
+      }
+    }
+    let scan = try store.blocking.scan()
+    scheduler.isPaused = false
+    try store.blocking.flush()
+    let held = budget.memtableByteCount
+    #expect(held >= budget.memtableShare)
+    #expect((held >= budget.heldMemtableShare) == isTooMuch)
+    let before = machine.clock.monotonicNanoseconds()
+    if isTooMuch {
+      let error = #expect(throws: StoreError.self) { try store.blocking.put("key", value) }
+      guard case .resourceExhausted? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+    } else {
+      try store.blocking.put("key", value)
+      let passed = machine.clock.monotonicNanoseconds() - before
+      #expect(passed < 1_000_000_000, "nobody was waited for")
+    }
+    #expect(try scan.next()?.key == "key0/0")
+    #expect(budget.memtableByteCount < held, "a step lets go of what was flushed")
+    try store.blocking.put("key", value)
+    try store.blocking.close()
+  }
+
+  @Test("slots move beside a writer that fills its memtables, and both come to an end")
+  func reshardingBesideWriter() throws {
+    let scratch = ScratchDirectory()
+    let store = try Store.Blocking.open(
+      at: scratch.file("store"), options: Self.options(shards: 1, budget: 8 << 20))
+    let counter = Counter()
+    let done = startWriter(store, count: 20_000, counter)
+    for shardCount in 2...3 {
+      let written = counter.value.load(ordering: .relaxed)
+      while counter.value.load(ordering: .relaxed) < min(written + 3_000, 20_000) {
+        Thread.sleep(forTimeInterval: 0.001)
+      }
+      try store.blocking.reshard(.add)
+      #expect(store.engine.shardCount == shardCount)
+    }
+    done.wait()
+    #expect(try store.blocking.scan().count() == 20_000)
+    try store.blocking.close()
+  }
+
   @Test("a compaction by key beside appends ends, and so do they")
   func sweepBesideAppends() throws {
     let scratch = ScratchDirectory()
@@ -121,20 +182,9 @@ struct WriteStallTests {
     let scratch = ScratchDirectory()
     let store = try Store.Blocking.open(
       at: scratch.file("store"), options: Self.options(shards: 1, budget: 32 << 20))
-    let value = Bytes([UInt8](repeating: 7, count: 1000))
     let count = 100_000
-    let done = DispatchSemaphore(value: 0)
     let counter = Counter()
-    let thread = Thread {
-      do {
-        for number in 0..<count {
-          try store.blocking.put(Bytes("key\(number)"), value)
-          counter.value.add(1, ordering: .relaxed)
-        }
-      } catch { Issue.record("\(error)") }
-      done.signal()
-    }
-    thread.start()
+    let done = startWriter(store, count: count, counter)
     // Two scans hold the memtables of two moments, of which no room is left for a third.
     var scans: [Scan] = []
     for moment in [6_000, 13_000] {
@@ -154,6 +204,23 @@ struct WriteStallTests {
     done.wait()
     #expect(counter.value.load(ordering: .relaxed) == count)
     try store.blocking.close()
+  }
+
+  /// Puts keys on a thread of its own, and counts them; signals when it has ended.
+  private func startWriter(_ store: Store, count: Int, _ counter: Counter) -> DispatchSemaphore {
+    let value = Bytes([UInt8](repeating: 7, count: 1000))
+    let done = DispatchSemaphore(value: 0)
+    let thread = Thread {
+      do {
+        for number in 0..<count {
+          try store.blocking.put(Bytes("key\(number)"), value)
+          counter.value.add(1, ordering: .relaxed)
+        }
+      } catch { Issue.record("\(error)") }
+      done.signal()
+    }
+    thread.start()
+    return done
   }
 
   private final class Counter: Sendable {
