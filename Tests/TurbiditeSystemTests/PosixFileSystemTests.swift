@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Testing
 import TurbiditeSystem
@@ -32,6 +33,24 @@ struct PosixFileSystemTests {
     // The link itself has a name like any other.
     try system.remove("file")
     #expect(try system.list("") == ["link", "mine"])
+  }
+
+  /// The system's own `df` counts the same, in the unit that it is asked for.
+  @Test("The room that a disk has is what may be written, in bytes")
+  func room() throws {
+    let system = try PosixFileSystem.createRoot(directory.path + "/store")
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/df")
+    process.arguments = ["--output=avail", "-B1", directory.path]
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    let told = try #require(text.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0) })
+    let found = try system.availableByteCount()
+    // Others write meanwhile.
+    #expect(found > told / 4 * 3 && found / 4 * 3 < told)
   }
 
   @Test("What is not a regular file is refused, without waiting for anyone")
