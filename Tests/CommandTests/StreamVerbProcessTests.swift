@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Turbidite
 
 @testable import TurbiditeCLI
 
@@ -123,6 +124,36 @@ struct StreamVerbProcessTests {
     #expect(
       try run(["append", named, "s", "--create", "--producer", ""], input: "a\n").status == 64)
     #expect(!FileManager.default.fileExists(atPath: named))
+  }
+
+  @Test("tail --follow ends when the stream is another one of the same name")
+  func followedAnew() throws {
+    #expect(try run(["append", store, "clicks", "--create"], input: "old\n").status == 0)
+    try place.write([], to: "out")
+    try place.write([], to: "err")
+    let tail = Process()
+    tail.executableURL = URL(fileURLWithPath: builtCommand)
+    tail.arguments = ["tail", store, "clicks", "--follow", "--values", "--from", "start"]
+    tail.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: place.file("out")))
+    tail.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: place.file("err")))
+    try tail.run()
+    func text(_ name: String) throws -> String {
+      String(decoding: try place.read(name), as: UTF8.self)
+    }
+    for _ in 0..<300 where try text("out").isEmpty { Thread.sleep(forTimeInterval: 0.1) }
+    let writer = try Store.Blocking.open(at: store)
+    try writer.blocking.dropStream("clicks")
+    let stream = try writer.blocking.createStream("clicks", partitionCount: 1)
+    for number in 0..<2 {
+      try writer.blocking.append(NewEvent(Bytes("new \(number)")), to: stream)
+    }
+    try writer.blocking.close()
+    for _ in 0..<300 where tail.isRunning { Thread.sleep(forTimeInterval: 0.1) }
+    if tail.isRunning { tail.terminate() }
+    tail.waitUntilExit()
+    #expect(tail.terminationStatus == 1)
+    #expect(try text("out") == "old\n")
+    #expect(try text("err").contains("another one has its name now"))
   }
 
   @Test("tail --follow prints what another process appends, and ends by a signal or a gone reader")

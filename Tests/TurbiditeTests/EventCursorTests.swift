@@ -121,6 +121,29 @@ struct EventCursorTests {
     #expect(try store.blocking.lag(of: cursor) == [0, 0, 0])
     try store.blocking.close()
   }
+
+  @Test(
+    "of a stream that is gone no cursor moves, no producer is removed, and nothing beside it lands")
+  func dropped() throws {
+    let store = try SimulatedMachine(seed: 3).open()
+    let stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    let cursor = try EventCursor("reader", of: stream)
+    let producer = try EventProducer("web", of: stream)
+    try store.blocking.append(NewEvent("x"), to: stream)
+    try store.blocking.dropStream("clicks")
+    _ = try store.blocking.createStream("clicks", partitionCount: 1)
+    let gone = StoreError.notFound("stream clicks")
+    #expect(throws: gone) {
+      try store.blocking.write { batch in
+        batch.put("beside it", "1")
+        batch.move(cursor, behind: EventPosition(partition: 0, offset: 0))
+      }
+    }
+    #expect(throws: gone) { try store.blocking.write { $0.remove(cursor) } }
+    #expect(throws: gone) { try store.blocking.write { $0.remove(producer) } }
+    #expect(try store.blocking.get("beside it") == nil)
+    try store.blocking.close()
+  }
 }
 
 extension Array {

@@ -179,4 +179,56 @@ struct ForgedNumberTests {
       }
     }
   }
+
+  @Test("a table's figures are bounded, so that no sum of them overflows")
+  func tableFigures() throws {
+    let changes: [(Comment, @Sendable (inout TableSummary, UInt64) -> Void)] = [
+      ("bytes", { $0.byteCount = $1 }), ("entries", { $0.entryCount = $1 }),
+      ("raw bytes", { $0.rawByteCount = $1 }),
+      ("range tombstones", { $0.rangeTombstoneCount = $1 }),
+    ]
+    for (name, change) in changes {
+      for number in [1 << 40] + Self.numbers {
+        let disk = try writtenStore()
+        try restate(disk) { state in
+          for tree in state.trees.keys {
+            for level in 0..<Limits.levelCount {
+              for index in state.trees[tree]?.levels[level].indices ?? 0..<0 {
+                guard var table = state.trees[tree]?.levels[level][index] else { continue }
+                change(&table.summary, number)
+                state.trees[tree]?.levels[level][index] = table
+              }
+            }
+          }
+        }
+        try expectDamage(disk, name)
+      }
+    }
+  }
+
+  @Test("an event at an offset that none can have is damage", arguments: [1 << 62, UInt64.max])
+  func offset(_ offset: UInt64) throws {
+    let store = try SimulatedMachine(seed: 5).open(Store.Options(shardCount: 1))
+    let stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    var batch = EncodedBatch()
+    let key = StreamKey.bytes(partition: 0, offset: offset)
+    let value = [UInt8](repeating: 0, count: 10)
+    let id = stream.state.id
+    key.withView { key in
+      value.withView { value in batch.append(.value, keyspace: id, key, value) }
+    }
+    try store.engine.commit(&batch, synced: true)
+    for attempt in [
+      { _ = try store.blocking.offsets(of: stream, partition: 0) },
+      { _ = try store.blocking.append(NewEvent("y"), to: stream) },
+      { _ = try store.blocking.tail(stream, from: .start).next() },
+    ] as [() throws -> Void] {
+      let error = #expect(throws: StoreError.self) { try attempt() }
+      guard case .corrupt? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+    }
+    store.engine.abandon()
+  }
 }

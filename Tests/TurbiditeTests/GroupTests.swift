@@ -261,6 +261,55 @@ struct GroupTests {
     var all: [String] { lock.withLock { texts } }
   }
 
+  /// It gave a partition up before it read where the cursor stands, and may have that back later.
+  @Test("a member that could not read the cursor once gives out no event of another's")
+  func unreadableCursor() throws {
+    let machine = SimulatedMachine(seed: 3)
+    var options = Store.Options(shardCount: 1)
+    options.memoryBudgetByteCount = 1 << 20
+    let store = try machine.open(options)
+    let stream = try store.blocking.createStream("clicks", partitionCount: 2)
+    let cursor = try EventCursor("count", of: stream)
+    var counts: [EventPosition: Int] = [:]
+    func count(_ events: [Event], by member: GroupMember) throws {
+      var batch = Store.Batch()
+      for event in events {
+        counts[event.position, default: 0] += 1
+        batch.move(member, behind: event.position)
+      }
+      try store.blocking.commit(batch)
+    }
+    func fill() throws {
+      for number in 0..<6 {
+        try store.blocking.append(NewEvent("x"), to: stream, partition: number % 2)
+      }
+    }
+    try fill()
+    let first = store.join(cursor)
+    try count(try #require(try first.blockingNext()), by: first)
+    try fill()
+    let second = store.join(cursor)
+    // Where the cursor stands lies in a file, which cannot be read once.
+    try store.blocking.flush()
+    machine.disk.faultPlan = { operation, _ in
+      if case .read = operation.kind, operation.path.hasPrefix("shards/") { return .error(5) }
+      return nil
+    }
+    #expect(throws: StoreError.self) { try first.blockingNext(waitingAtMost: .zero) }
+    machine.disk.faultPlan = nil
+    let taken = try #require(try second.blockingNext(waitingAtMost: .zero))
+    #expect(taken.count == 3)
+    try count(taken, by: second)
+    second.leave()
+    while let events = try first.blockingNext(waitingAtMost: .zero), !events.isEmpty {
+      try count(events, by: first)
+    }
+    #expect(counts.count == 12)
+    #expect(counts.values.allSatisfy { $0 == 1 }, "\(counts.filter { $0.value > 1 })")
+    first.leave()
+    try store.blocking.close()
+  }
+
   @Test("tasks share a stream; one that is cancelled gives its partitions to the others")
   func tasks() async throws {
     let scratch = ScratchDirectory()

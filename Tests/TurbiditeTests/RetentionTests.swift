@@ -36,6 +36,56 @@ struct RetentionTests {
     }
   }
 
+  /// One partition, and files that are as large as a flush makes them.
+  private func wholeFileStream(_ machine: SimulatedMachine) throws -> (Store, EventStream) {
+    var options = Store.Options(shardCount: 1)
+    options.memtableByteCount = 2 << 20
+    options.memoryBudgetByteCount = 16 << 20
+    options.compresses = false
+    let store = try machine.open(options)
+    return (store, try store.blocking.createStream("clicks", partitionCount: 1))
+  }
+
+  /// The range tombstone of one lies in a file with newer events, and begins before them.
+  @Test("a retention does not keep the next ones from dropping what has become too much")
+  func again() throws {
+    let machine = SimulatedMachine(seed: 32)
+    let (store, stream) = try wholeFileStream(machine)
+    for first in [0, 400] {
+      try fill(store, stream, first..<first + 400)
+      try store.blocking.flush()
+    }
+    let most = Retention(maximumByteCount: 250_000)
+    for first in stride(from: 0, to: 1200, by: 400) {
+      let report = try store.blocking.retain(stream, most)
+      #expect(report.dropped == [0: UInt64(first)..<UInt64(first + 400)])
+      try fill(store, stream, first + 800..<first + 1200)
+      try store.blocking.flush()
+    }
+    let now = machine.clock.wallMicroseconds()
+    let age = Duration.microseconds(Int64(clamping: now) - 1600 * 1_000_000)
+    let byAge = try store.blocking.retain(stream, Retention(maximumAge: age))
+    #expect(byAge.dropped == [0: 1200..<1600])
+    #expect(try store.blocking.offset(of: stream, partition: 0, at: .min) == 1600)
+    try store.blocking.close()
+  }
+
+  @Test("events with the least time that there is count like others")
+  func leastTime() throws {
+    let machine = SimulatedMachine(seed: 34)
+    let (store, stream) = try wholeFileStream(machine)
+    try fill(store, stream, 0..<400)
+    try store.blocking.flush()
+    for _ in 0..<100 {
+      try store.blocking.append(NewEvent(Self.value, timestamp: .min), to: stream)
+    }
+    try store.blocking.flush()
+    let report = try store.blocking.retain(stream, Retention(maximumByteCount: 100_000))
+    #expect(report.dropped == [0: 0..<400], "the newer file alone is within the size")
+    #expect(try store.blocking.offsets(of: stream, partition: 0) == 400..<500)
+    try store.blocking.close()
+  }
+
   @Test("a stream's tables are written once, and move from level to level")
   func movesTables() throws {
     let machine = SimulatedMachine(seed: 31)

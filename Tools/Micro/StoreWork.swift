@@ -11,6 +11,7 @@ enum StoreWork {
   static let all = [
     MicroBenchmark("put", count: 4_000, run: put),
     MicroBenchmark("batch-put", count: 4_000, run: batchPut),
+    MicroBenchmark("append", count: 4_000, run: append),
     MicroBenchmark("get", count: 4_000, run: get),
     MicroBenchmark("get-absent", count: 4_000, run: getAbsent),
     MicroBenchmark("scan", count: 4_000, run: scan),
@@ -18,6 +19,7 @@ enum StoreWork {
   ]
 
   private static let batchRecordCount = 1_000
+  private static let batchEventCount = 100
   private static let value = Bytes(Records.valueBytes)
 
   private static func keys(from first: Int) -> [Bytes] {
@@ -70,6 +72,21 @@ enum StoreWork {
       try store.blocking.write { batch in
         for index in first..<min(first + batchRecordCount, count) { batch.put(keys[index], value) }
       }
+    }
+    withExtendedLifetime(store) {}
+  }
+
+  /// An event an operation, in commits of a hundred, from spans.
+  private static func append(_ count: Int, _ directory: String) throws {
+    let store = try openStore(directory)
+    let stream = try store.blocking.createStream("events", partitionCount: 1)
+    let event = Records.valueBytes
+    var batch = Store.Batch()
+    for first in stride(from: 0, to: count, by: batchEventCount) {
+      for _ in first..<min(first + batchEventCount, count) {
+        batch.append(value: event.span.bytes, to: stream)
+      }
+      try store.blocking.commit(&batch)
     }
     withExtendedLifetime(store) {}
   }

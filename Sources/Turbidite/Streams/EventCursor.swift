@@ -47,6 +47,7 @@ extension Store.Batch {
       return note(
         .invalidArgument("stream \(cursor.stream.name) has no partition \(position.partition)"))
     }
+    requireThere(cursor.stream)
     let key = cursor.key(UInt32(position.partition))
     let value = (0..<8).map { UInt8(truncatingIfNeeded: position.offset >> UInt64(8 * $0)) }
     note(
@@ -56,10 +57,16 @@ extension Store.Batch {
 
   /// Removes a cursor.
   public mutating func remove(_ cursor: EventCursor) {
+    requireThere(cursor.stream)
     for partition in 0..<cursor.stream.partitionCount {
       let key = cursor.key(UInt32(partition))
       note(encoded.delete(keyspace: cursor.stream.state.id, key: key.span.rawBytes))
     }
+  }
+
+  /// What is kept beside the events of a stream that is gone would be lost without a word.
+  mutating func requireThere(_ stream: EventStream) {
+    if stream.state.isDropped { note(.notFound("stream \(stream.name)")) }
   }
 }
 

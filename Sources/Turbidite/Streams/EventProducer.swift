@@ -62,7 +62,10 @@ extension Store.Batch {
   }
 
   /// Forgets a producer: its next event is number 0 again.
-  public mutating func remove(_ producer: EventProducer) { note(encoded.remove(producer.id)) }
+  public mutating func remove(_ producer: EventProducer) {
+    requireThere(producer.stream)
+    note(encoded.remove(producer.id))
+  }
 }
 
 extension Store.Blocking {

@@ -21,6 +21,9 @@ public struct EventStream: Sendable {
   /// The stream's name, which no keyspace has.
   public var name: String { state.name }
 
+  /// Tells the stream from every other that the store had or will have, of the same name, too.
+  package var number: UInt32 { state.id }
+
   /// The number of partitions: 1 to 65,536.
   public var partitionCount: Int { state.partitionCount ?? 0 }
 

@@ -37,6 +37,8 @@ public final class GroupMember: AsyncSequence, Sendable {
   private struct Reading {
     var partitions: [Int] = []
     var reader: TailReader?
+    /// Without a reader, how far the one before has come in partitions that are still held.
+    var reached: [Int: UInt64] = [:]
   }
 
   private let store: Store
@@ -133,15 +135,15 @@ public final class GroupMember: AsyncSequence, Sendable {
 
   /// Goes on in the partitions that stay, and in new ones where the cursor stands.
   private func move(_ reading: inout Reading, to partitions: [Int]) throws(StoreError) {
-    let kept = Set(reading.partitions)
-    let reached = reading.reader?.reached ?? [:]
-    var starts = try store.blocking.offsets(of: cursor)
-    for partition in partitions where kept.contains(partition) {
-      starts[partition] = reached[partition] ?? starts[partition]
+    let reached = (reading.reader?.reached ?? reading.reached).filter {
+      partitions.contains($0.key)
     }
-    reading.partitions = partitions
-    reading.reader = TailReader(
-      store, cursor.stream, partitions: partitions, from: .offsets(starts))
+    // Should the cursor not be readable now: what was given up is another's, who moves on in it.
+    reading = Reading(reached: reached)
+    let starts = try store.blocking.offsets(of: cursor).merging(reached) { $1 }
+    reading = Reading(
+      partitions: partitions,
+      reader: TailReader(store, cursor.stream, partitions: partitions, from: .offsets(starts)))
   }
 }
 

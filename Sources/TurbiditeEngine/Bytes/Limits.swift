@@ -28,8 +28,11 @@ enum Limits {
   static let levelCount = 7
   /// Tables of a store.
   static let tableCount = 1 << 20
-  /// Log positions, file numbers and edit numbers stay below: a store that writes 1 GB a second
-  /// gets there in 146 years, and sums of a few of them do not overflow.
+  /// Bytes of one table, its entries, and whatever else is counted in it, stay below: sums over all
+  /// tables of a store do not overflow.
+  static let tableFigure: UInt64 = 1 << 40
+  /// Log positions, offsets of events, file numbers and edit numbers stay below: a store that
+  /// writes 1 GB a second gets there in 146 years, and sums of a few of them do not overflow.
   static let counter: UInt64 = 1 << 62
   /// A store with such a number below `counter` is read, but not opened for writing: the other half
   /// is more than one opening can use up, so that nothing need be checked while it writes.

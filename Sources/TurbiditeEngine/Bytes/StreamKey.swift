@@ -31,8 +31,9 @@ package enum StreamKey {
   static func read(_ key: ByteView) -> (partition: UInt32, offset: UInt64)? {
     guard key.count == byteCount else { return nil }
     let partition = UInt32(bigEndian: key.load(0, as: UInt32.self))
-    guard partition < Limits.partitionCount else { return nil }
-    return (partition, UInt64(bigEndian: key.load(offsetPlace, as: UInt64.self)))
+    let offset = UInt64(bigEndian: key.load(offsetPlace, as: UInt64.self))
+    guard partition < Limits.partitionCount, offset < Limits.counter else { return nil }
+    return (partition, offset)
   }
 
   /// Whether the next key belongs to another partition, or to what is no partition's.

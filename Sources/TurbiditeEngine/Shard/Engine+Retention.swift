@@ -77,7 +77,7 @@ extension Engine {
     defer { unpinSnapshot(moment) }
     let versions = views(of: stream, from: nil, to: nil).map(\.version)
     let tables = versions.flatMap { $0.levels.joined() }
-      .filter { $0.metadata.summary.largestTimestamp ?? .max > .min }
+      .filter { StreamKey.read($0.smallestKey) != nil }
       .sorted { $0.metadata.summary.largestSequence < $1.metadata.summary.largestSequence }
     var excess = UInt64(0)
     if let most = limits.byteCount {
@@ -145,7 +145,10 @@ extension Engine {
   private func firstOffsets(
     in table: TableHandle, into offsets: inout [UInt32: UInt64], only partition: UInt32? = nil
   ) throws(StoreError) {
-    if let first = StreamKey.read(table.smallestKey) {
+    // A range tombstone of an earlier retention begins before the first event that is left.
+    if table.metadata.summary.rangeTombstoneCount == 0,
+      let first = StreamKey.read(table.smallestKey)
+    {
       note(first, in: &offsets)
       if !StreamKey.isParted(table.smallestKey, table.largestKey) { return }
     }

@@ -158,9 +158,15 @@ extension Engine {
     let version = start.withView { self.version(for: $0, in: stream) }
     let cursor = try ScanCursor(version, at: sequence, access: .point)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
-    guard cursor.isValid, let last = StreamKey.read(cursor.key), last.partition == partition else {
+    guard cursor.isValid, start.withView({ !StreamKey.isParted(cursor.key, $0) }) else {
       let start = try recordedStart(of: stream, partition: partition, at: sequence) ?? 0
       return start..<start
+    }
+    guard let last = StreamKey.read(cursor.key) else {
+      throw .corrupt(
+        Damage(
+          file: "shards", offset: 0,
+          finding: "stream \(stream.name), partition \(partition): a key that no event has"))
     }
     try start.withView { start throws(StoreError) in try cursor.seek(start) }
     guard cursor.isValid, let first = StreamKey.read(cursor.key), first.partition == partition

@@ -12,18 +12,17 @@ import TurbiditeSystem
 package final class StreamWatch: Sendable {
   private struct State {
     /// For each partition one more than the offset of the last event that was announced; 0 before
-    /// the first.
-    var ends: [UInt64]
+    /// the first, and none for any before the first of all: most streams of a store are at rest.
+    var ends: [UInt64] = []
     var waiters: [UInt64: @Sendable () -> Void] = [:]
     var nextWaiter: UInt64 = 0
   }
 
-  private let state: Mutex<State>
+  private let partitionCount: Int
+  private let state = Mutex(State())
   private let changes = EventCount()
 
-  init(partitionCount: Int) {
-    state = Mutex(State(ends: [UInt64](repeating: 0, count: partitionCount)))
-  }
+  init(partitionCount: Int) { self.partitionCount = partitionCount }
 
   /// Grows with each change; to be read before the events are.
   package var generation: UInt64 { changes.generation }
@@ -31,7 +30,10 @@ package final class StreamWatch: Sendable {
   /// For each of `partitions`, the offset behind the last event that was announced; 0 where none
   /// was since the store was opened.
   package func ends(of partitions: [Int]) -> [UInt64] {
-    state.withLock { state in partitions.map { state.ends[$0] } }
+    state.withLock { state in
+      state.ends.isEmpty
+        ? [UInt64](repeating: 0, count: partitions.count) : partitions.map { state.ends[$0] }
+    }
   }
 
   /// Blocks the calling thread until there was a change after `seen`, or until the monotonic time
@@ -63,6 +65,7 @@ package final class StreamWatch: Sendable {
   /// Announces that events up to these ends are visible.
   func announce(_ ends: [(partition: UInt32, end: UInt64)]) {
     state.withLock { state in
+      if state.ends.isEmpty { state.ends = [UInt64](repeating: 0, count: partitionCount) }
       for (partition, end) in ends {
         state.ends[Int(partition)] = max(state.ends[Int(partition)], end)
       }

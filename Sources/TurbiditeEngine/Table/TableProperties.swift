@@ -120,6 +120,8 @@ struct TableProperties: Sendable, Hashable {
     guard smallestSequence <= largestSequence, largestSequence <= Tag.maximumSequence else {
       throw .invalid("sequences \(smallestSequence) to \(largestSequence)", at: 0)
     }
+    for figure in [entryCount, rangeTombstoneCount, rawByteCount]
+    where figure >= Limits.tableFigure { throw .invalid("a figure of \(figure)", at: 0) }
     guard deletionCount <= entryCount, shadowedCount <= entryCount,
       dataBlockCount <= entryCount, (entryCount == 0) == (dataBlockCount == 0),
       entryCount > 0 || rangeTombstoneCount > 0,

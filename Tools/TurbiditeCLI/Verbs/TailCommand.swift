@@ -50,14 +50,14 @@ struct TailCommand: Verb {
     if let group { return try output.finishing { try printNews(for: group, to: output) } }
     var remaining = limit ?? .max
     let start = from ?? (follow ? .end : .start)
-    var next: [Int: UInt64]?
+    var reached: Reached?
     try output.finishing {
       while true {
         let mark = try FileChanges.mark(of: directory)
         let clock = ContinuousClock()
         let begin = clock.now
-        next = try withReadOnlyStore(at: directory) { store in
-          try printEvents(store, start, next, &remaining, to: output)
+        reached = try withReadOnlyStore(at: directory) { store in
+          try printEvents(store, start, reached, &remaining, to: output)
         }
         try output.flush()
         guard follow, remaining > 0 else { return }
@@ -95,17 +95,26 @@ struct TailCommand: Verb {
     }
   }
 
-  /// - Returns: the next offset wanted of each partition.
+  /// How far a stream was printed.
+  private struct Reached {
+    var stream: UInt32
+    /// The next offset wanted of each partition.
+    var next: [Int: UInt64]
+  }
+
   private func printEvents(
-    _ store: Store, _ place: TailPlace, _ reached: [Int: UInt64]?, _ remaining: inout Int,
+    _ store: Store, _ place: TailPlace, _ reached: Reached?, _ remaining: inout Int,
     to output: Output
-  ) throws -> [Int: UInt64] {
+  ) throws -> Reached {
     let stream = try store.blocking.stream(name)
+    if let reached, reached.stream != stream.number {
+      throw StoreError.notFound("stream \(name), which was followed: another one has its name now")
+    }
     let partitions = partition.map { [$0] } ?? Array(0..<stream.partitionCount)
     var next: [Int: UInt64] = [:]
     for partition in partitions {
       next[partition] =
-        try reached?[partition] ?? first(place, of: stream, partition, in: store)
+        try reached?.next[partition] ?? first(place, of: stream, partition, in: store)
     }
     let tail = store.blocking.tail(stream, partitions: partitions, from: .offsets(next))
     while remaining > 0 {
@@ -118,7 +127,7 @@ struct TailCommand: Verb {
       remaining -= min(remaining, events.count)
       try Signals.check()
     }
-    return next
+    return Reached(stream: stream.number, next: next)
   }
 
   private func first(
