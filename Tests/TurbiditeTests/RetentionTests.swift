@@ -70,6 +70,34 @@ struct RetentionTests {
     try store.blocking.close()
   }
 
+  @Test("of many partitions all are trimmed, and no memtable collects the tombstones of all")
+  func manyPartitions() throws {
+    let machine = SimulatedMachine(seed: 35)
+    var options = Self.options
+    options.shardCount = 1
+    let store = try machine.open(options)
+    let stream = try store.blocking.createStream("clicks", partitionCount: 600)
+    for partition in 0..<600 {
+      try store.blocking.append(NewEvent("x"), to: stream, partition: partition)
+    }
+    try store.blocking.flush()
+    let scheduler = try #require(store.engine.environment.scheduler as? SeededScheduler)
+    scheduler.isPaused = true
+    let age = Retention(maximumAge: .zero)
+    machine.clock.advance(by: 1_000_000_000)
+    #expect(try store.blocking.retain(stream, age).dropped.count == 600)
+    for tree in stream.state.trees {
+      for memtable in tree.version.memtables {
+        #expect(memtable.memtable.rangeTombstoneCount <= 2 * Engine.memtableTombstoneCount)
+      }
+    }
+    scheduler.isPaused = false
+    for partition in 0..<600 {
+      #expect(try store.blocking.offsets(of: stream, partition: partition) == 1..<1)
+    }
+    try store.blocking.close()
+  }
+
   @Test("events with the least time that there is count like others")
   func leastTime() throws {
     let machine = SimulatedMachine(seed: 34)

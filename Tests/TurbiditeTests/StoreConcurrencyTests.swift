@@ -236,4 +236,48 @@ struct StoreConcurrencyTests {
     #expect(try await store.get("cancelled") == nil)
     try await store.close()
   }
+
+  /// Threads begin one after the other while somebody leads, so that their commits make a group.
+  @Test("where a partition's end cannot be read, who appends to it fails, and nobody beside")
+  func damagedEnd() throws {
+    let machine = SimulatedMachine(seed: 3)
+    var options = Store.Options(shardCount: 1)
+    options.compresses = false
+    var store = try machine.open(options)
+    var stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    for _ in 0..<200 {
+      try store.blocking.append(NewEvent(Bytes([UInt8](repeating: 7, count: 100))), to: stream)
+    }
+    try store.blocking.flush()
+    let table = try #require(stream.state.trees[0].version.levels.joined().first)
+    let index = try table.open().index
+    let (path, offset) = (table.path, Int(index.handle(index.count - 1).offset))
+    try store.blocking.close()
+    try machine.disk.corrupt(path, at: offset + 20, xor: 0x55)
+    store = try machine.open(options, mode: .existing)
+    stream = try store.blocking.stream("clicks")
+    let (blocking, damaged) = (store.blocking, stream)
+    let failures = Mutex<[String]>([])
+    let group = DispatchGroup()
+    func start(_ body: @escaping @Sendable () throws -> Void) {
+      group.enter()
+      Thread.detachNewThread {
+        do { try body() } catch { failures.withLock { $0.append("\(error)") } }
+        group.leave()
+      }
+      Thread.sleep(forTimeInterval: 0.1)
+    }
+    try store.engine.exclusively { () throws(StoreError) in
+      start { try blocking.put("a", "1") }
+      start { try blocking.append(NewEvent("x"), to: damaged) }
+      start { try blocking.put("b", "2") }
+    }
+    group.wait()
+    let found = failures.withLock { $0 }
+    #expect(found.count == 1)
+    #expect(found.first?.contains(path) == true)
+    #expect(try store.blocking.get("a") == "1")
+    #expect(try store.blocking.get("b") == "2")
+    store.engine.abandon()
+  }
 }

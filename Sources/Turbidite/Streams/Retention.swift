@@ -38,7 +38,7 @@ public struct RetentionReport: Sendable, Hashable {
   /// The number of events that are gone which a cursor had yet to pass, by the cursor's name.
   public var unread: [String: UInt64]
 
-  /// The number of events that are gone.
+  /// The number of offsets that are gone; where a compaction by key was, more than events.
   public var eventCount: UInt64 {
     dropped.values.reduce(0) { $0 + UInt64($1.count) }
   }

@@ -23,7 +23,9 @@ package struct RetentionLimits: Hashable, Sendable {
 }
 
 extension Engine {
-  /// Forgets the events of partitions before the offsets given, in one commit.
+  /// Forgets the events of partitions before the offsets given, those of up to 256 partitions in
+  /// one commit: what others commit is between, and no memtable gets more range tombstones than it
+  /// is made for.
   ///
   /// Writes a few bytes, whatever goes: a range tombstone, and a key that says where the partition
   /// begins, so that one which is empty now does not give its offsets again. Files go when a
@@ -47,6 +49,10 @@ extension Engine {
       assert(recorded ?? 0 < start)
       batch.trim(stream: stream.id, partition: partition, to: start, replacing: recorded)
       gone[partition] = held.lowerBound..<start
+      if gone.count.isMultiple(of: Engine.memtableTombstoneCount) {
+        try commit(&batch, synced: synced)
+        batch.removeAll()
+      }
     }
     if batch.entryCount > 0 { try commit(&batch, synced: synced) }
     return gone

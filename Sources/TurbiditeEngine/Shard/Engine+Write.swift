@@ -94,6 +94,7 @@ extension Engine {
   /// The caller holds the token.
   private func lead() {
     var group = commits.takeGroup()
+    refuseUnnumbered(&group)
     let isSimple = !group.contains { $0.isSynced || $0.batch?.appends?.claim != nil }
     if isSimple && !group.isEmpty && !isPaused.load(ordering: .relaxed) {
       let failure = writeTogether(&group)
@@ -116,6 +117,21 @@ extension Engine {
       write(consume group)
     }
     handOver()
+  }
+
+  /// Tells those whose events cannot be numbered: the others of their group are not to blame.
+  private func refuseUnnumbered(_ group: inout [PendingCommit]) {
+    for index in group.indices.reversed() {
+      guard let batch = group[index].batch, batch.appends != nil else { continue }
+      do throws(StoreError) {
+        try streamOffsets.change { offsets throws(StoreError) in
+          try offsets.lookUp(batch, self)
+        }
+      } catch {
+        group[index].resolve(error)
+        group.remove(at: index)
+      }
+    }
   }
 
   /// Writes a group in as many frames as it takes, and tells each commit what became of it.

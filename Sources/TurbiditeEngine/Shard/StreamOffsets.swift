@@ -29,6 +29,14 @@ struct StreamOffsets {
       pending = next
     }
 
+    /// Looks up where the partition of the event at `place` ends, unless that is known.
+    mutating func lookUp(_ place: BatchAppends.Place, _ engine: Engine) throws(StoreError) {
+      let index = Int(place.partition)
+      if next[index] == Self.unknown {
+        next[index] = try engine.nextOffset(ofStream: place.stream, partition: place.partition)
+      }
+    }
+
     /// The offset of the event at `place`.
     mutating func offset(
       at place: BatchAppends.Place, _ engine: Engine
@@ -36,11 +44,8 @@ struct StreamOffsets {
       let index = Int(place.partition)
       var offset = pending[index]
       if offset == Self.unknown {
+        try lookUp(place, engine)
         offset = next[index]
-        if offset == Self.unknown {
-          offset = try engine.nextOffset(ofStream: place.stream, partition: place.partition)
-          next[index] = offset
-        }
         touched.append(place.partition)
       }
       guard offset < Limits.counter else { throw .resourceExhausted("offsets of a partition") }
@@ -65,6 +70,19 @@ struct StreamOffsets {
   private var streams: [UInt32: Counters] = [:]
   /// The streams with events in the frame at hand.
   private var touched: Set<UInt32> = []
+
+  /// Looks up where the partitions of a batch's events end, as far as that is not known.
+  ///
+  /// Before commits share a frame: where a partition cannot be read, only who appends to it fails.
+  mutating func lookUp(_ batch: EncodedBatch, _ engine: Engine) throws(StoreError) {
+    var last: BatchAppends.Place?
+    for place in batch.places {
+      if let last, last.stream == place.stream, last.partition == place.partition { continue }
+      last = place
+      if streams[place.stream] == nil { streams[place.stream] = engine.counters(of: place.stream) }
+      try streams[place.stream]?.lookUp(place, engine)
+    }
+  }
 
   /// Gives each event of `batches` its offset, and the time where it has none, in the bytes, too.
   mutating func number(_ batches: inout [EncodedBatch], _ engine: Engine) throws(StoreError) {
