@@ -369,12 +369,12 @@ extension TableMetadata {
     let smallestKey = try field.lengthPrefixed()
     let largestKey = try field.lengthPrefixed()
     let flag = try field.byte()
-    // A range tombstone may end just behind the longest key.
     for figure in [byteCount, entryCount, rangeTombstoneCount, rawByteCount]
     where figure >= Limits.tableFigure { throw .invalid("a figure of a table", at: start) }
     guard deletionCount <= entryCount, shadowedCount <= entryCount else {
       throw .invalid("a table's counts", at: start)
     }
+    // A range tombstone may end just behind the longest key.
     guard smallestKey.count <= Limits.keyByteCount, largestKey.count <= Limits.keyByteCount + 1,
       flag <= 1, smallestSequence <= largestSequence, largestSequence <= Tag.maximumSequence,
       smallestKey.compare(largestKey) <= 0

@@ -23,9 +23,11 @@ package struct RetentionLimits: Hashable, Sendable {
 }
 
 extension Engine {
-  /// Forgets the events of partitions before the offsets given, those of up to 256 partitions in
-  /// one commit: what others commit is between, and no memtable gets more range tombstones than it
-  /// is made for.
+  /// Forgets the events of partitions before the offsets given.
+  ///
+  /// Those of up to 256 partitions go in one commit: others commit in between, and a memtable gets
+  /// at most twice the range tombstones at which it ends. Where a later commit fails, what went
+  /// before stays gone.
   ///
   /// Writes a few bytes, whatever goes: a range tombstone, and a key that says where the partition
   /// begins, so that one which is empty now does not give its offsets again. Files go when a
