@@ -31,10 +31,8 @@ package final class PosixFileSystem: FileSystem {
 
   private init(root: Int32, path: String) throws(SystemError) {
     self.root = root
-    do throws(SystemError) {
-      identity = try Self.status(of: root, "").identity
-      rootPath = try Self.absolute(path)
-    } catch {
+    rootPath = path
+    do throws(SystemError) { identity = try Self.status(of: root, "").identity } catch {
       close(root)
       throw error
     }
@@ -44,6 +42,7 @@ package final class PosixFileSystem: FileSystem {
 
   /// Opens an existing directory as a root.
   package static func openRoot(_ path: String) throws(SystemError) -> PosixFileSystem {
+    let path = try absolute(path)
     // Safe: the path is a Swift string that lives through the call; so it is below.
     let root = try retrying("open", "") {
       unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -57,6 +56,7 @@ package final class PosixFileSystem: FileSystem {
   /// name of one that existed is made durable too, if its parent may be read: whoever created it
   /// may have been killed before.
   package static func createRoot(_ path: String) throws(SystemError) -> PosixFileSystem {
+    let path = try absolute(path)
     // Safe: the path is a Swift string that lives through the call.
     let isNew = unsafe mkdir(path, 0o700) == 0
     if !isNew && errno != EEXIST { throw failure("mkdir", "") }
@@ -432,13 +432,15 @@ package final class PosixFileSystem: FileSystem {
     if path.hasPrefix("/") { return path }
     var buffer = [CChar](repeating: 0, count: RelativePath.byteLimit + 1)
     // Safe: getcwd is given the array's own size and ends what it writes with a zero.
-    let directory = unsafe buffer.withUnsafeMutableBufferPointer { bytes -> String? in
-      guard let base = bytes.baseAddress, let text = unsafe getcwd(base, bytes.count) else {
-        return nil
-      }
-      return unsafe String(cString: text)
+    let isKnown = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
+      guard let base = bytes.baseAddress else { return false }
+      return unsafe getcwd(base, bytes.count) != nil
     }
-    guard let directory else { throw failure("getcwd", "") }
+    guard isKnown else { throw failure("getcwd", "") }
+    // Mended bytes would be the name of another directory.
+    guard let directory = String(validating: buffer.prefix { $0 != 0 }, as: UTF8.self) else {
+      throw SystemError(operation: "getcwd", path: "", code: SystemError.notTextCode)
+    }
     return directory + "/" + path
   }
 

@@ -72,6 +72,11 @@ extension SystemError {
   /// What was to be a directory is a symbolic link, which is not followed.
   package var isLink: Bool { code == ELOOP }
 
+  /// What the system says of bytes that are no text.
+  package static let notTextCode: Int32 = EILSEQ
+  /// The path of the working directory is not UTF-8.
+  package var isNotText: Bool { code == Self.notTextCode }
+
   /// What was to be opened is a directory, a pipe, a device, a link, or has no possible name.
   package var isNoRegularFile: Bool {
     code == EISDIR || code == EINVAL || code == ELOOP || code == ENXIO || code == ENODEV

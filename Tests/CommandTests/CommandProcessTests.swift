@@ -46,6 +46,25 @@ struct CommandProcessTests {
     return outcome.output
   }
 
+  /// Mended to U+FFFD, two keys were one, and a third removed it.
+  @Test("arguments and places that are not UTF-8 are refused, and nothing is made of them")
+  func notText() throws {
+    try fill([Record(key: Array("\u{fffd}".utf8), value: [0x61])])
+    let before = try entries()
+    for line in [
+      "put $D/store $'\\xff' x", "put $D/store k $'\\xfe'", "rm $D/store $'\\xfe\\xfd'",
+      "get $D/store --keyspace $'\\xff' k", "put $D/$'\\xff' k v --create", "$'\\xff'",
+      "append $D/store $'a\\xff' --create", "tail $D/store a --group $'\\xff'",
+    ] {
+      let outcome = try shell("timeout -s KILL 60 $T \(line) < /dev/null")
+      #expect(outcome.status == ExitStatus.usage, "\(line): \(outcome)")
+    }
+    #expect(try entries() == before)
+    let inside = try shell("mkdir $D/$'\\xff' && cd $D/$'\\xff' && $T put store k v --create")
+    #expect(inside.status == ExitStatus.usage, "\(inside)")
+    #expect(try shell("ls $D/$'\\xff'").output.isEmpty)
+  }
+
   /// The pipe that wakes a waiting command, and files of the store, would be in their place: a scan
   /// wrote into that pipe until it was full, and waited for ever.
   @Test("standard descriptors that are closed are told, and nothing else takes their place")

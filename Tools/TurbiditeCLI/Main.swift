@@ -51,6 +51,9 @@ struct TurbiditeCommand: ParsableCommand {
   static func main() {
     Descriptor.occupyStandard()
     Signals.install()
+    if let place = CommandLine.firstNotText {
+      end(after: CommandFailure.argumentNotText(place), console: GlobalOptions.plainConsole)
+    }
     let arguments = GlobalOptions.afterVerb(Array(CommandLine.arguments.dropFirst()))
     do {
       var command = try parseAsRoot(arguments)

@@ -149,6 +149,9 @@ func named(_ error: SystemError, _ path: String) -> StoreError {
   if error.isAbsent || error.isNotDirectory {
     return .noStore(path: path, reason: systemMessage(error.code))
   }
+  if error.isNotText {
+    return .invalidArgument("\(path) is below a working directory whose path is not UTF-8")
+  }
   var named = error
   named.path = path
   return StoreError(named)

@@ -62,6 +62,14 @@ extension CommandFailure {
     .stated(Statement(status: ExitStatus.usage, what: what, remedy: remedy))
   }
 
+  /// An argument, counted from the verb, that is not UTF-8.
+  static func argumentNotText(_ place: Int) -> CommandFailure {
+    .usage(
+      "argument \(place) is not UTF-8",
+      remedy: "write such bytes of a key or value as \\xNN, or use --hex or --base64; give a file "
+        + "by standard input, and rename a directory")
+  }
+
   /// A system call of the command's own that failed.
   static func system(_ failure: DescriptorFailure, at place: String) -> CommandFailure {
     let status: Int32 =

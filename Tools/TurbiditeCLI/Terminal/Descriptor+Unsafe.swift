@@ -9,12 +9,25 @@ import Glibc
 #endif
 
 extension Descriptor {
-  /// Where this process works; nil when that cannot be told.
+  /// Where this process works; nil when that cannot be told, or is not UTF-8.
   static var workingDirectory: String? {
     // Safe: the system allocates what it returns, a string that ends with a zero, which is copied.
     guard let path = unsafe getcwd(nil, 0) else { return nil }
     defer { unsafe free(path) }
-    return unsafe String(cString: path)
+    return unsafe String(validatingCString: path)
+  }
+}
+
+extension CommandLine {
+  /// The place of the first argument that is not UTF-8; nil when all are.
+  ///
+  /// In `arguments` such bytes have become U+FFFD, so that two keys, names or paths would be one.
+  static var firstNotText: Int? {
+    (0..<Int(argc)).first { index in
+      // Safe: the system gives `argc` strings that end with a zero; nothing here changes them.
+      guard let argument = unsafe unsafeArgv[index] else { return false }
+      return unsafe String(validatingCString: argument) == nil
+    }
   }
 }
 

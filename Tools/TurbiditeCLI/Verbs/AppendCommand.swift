@@ -47,7 +47,7 @@ struct AppendCommand: Verb {
 
   mutating func validate() throws {
     if keyField != nil, form != .lines { throw ValidationError("--key-field is for --as lines") }
-    if let producer, !(1...255 ~= producer.utf8.count) || producer.contains("\u{fffd}") {
+    if let producer, !(1...255 ~= producer.utf8.count) {
       throw ValidationError("a producer's name has 1 to 255 bytes of UTF-8")
     }
     if partitions != nil, !writing.create { throw ValidationError("--partitions is for --create") }
