@@ -103,7 +103,9 @@ struct StreamTests {
     var batch = Store.Batch()
     batch.put("seen", "200")
     batch.append(NewEvent("a", key: "k", timestamp: -5), to: stream, partition: 1)
-    batch.append(NewEvent("b", headers: [EventHeader("n", "v"), EventHeader("n", "")]), to: stream)
+    batch.append(
+      NewEvent("b", headers: [EventHeader("n", "v"), EventHeader("n", "")]), to: stream,
+      partition: 0)
     let placed = try await store.commit(batch, durability: .synced)
     #expect(placed == [.init(partition: 1, offset: 100), .init(partition: 0, offset: 100)])
     #expect(try await store.get("seen") == "200")

@@ -62,8 +62,7 @@ extension Store.Blocking {
 
   /// The offsets of a partition's events: from the first that is there to behind the last.
   ///
-  /// The upper bound is the offset of the next event. Costs two lookups, which pass over what was
-  /// dropped and no compaction has removed from its files yet.
+  /// The upper bound is the offset of the next event. Costs three lookups.
   public func offsets(
     of stream: EventStream, partition: Int
   ) throws(StoreError) -> Range<UInt64> {

@@ -142,10 +142,26 @@ struct CompactionPicker {
     return thinningPlan(base) ?? reclaimPlan(urgency)
   }
 
+  /// Whether a table deletes all that it overlaps, so that to merge both writes next to nothing.
+  private func deletesAll(_ table: TableMetadata) -> Bool {
+    let summary = table.summary
+    guard summary.entryCount == 0, summary.largestSequence <= oldestSnapshot else { return false }
+    if summary.rangeTombstoneCount == 1 { return true }
+    // Those of a stream's partition follow on each other: each begins where the one before ended.
+    // Where a map has such keys, there may be gaps, and the merge writes what lies in them.
+    return summary.smallestKey.withView { smallest in
+      summary.largestKey.withView { largest in
+        StreamKey.read(smallest) != nil && StreamKey.read(largest) != nil
+          && !StreamKey.isParted(smallest, largest)
+      }
+    }
+  }
+
   /// Merges a table that mostly deletes one level further down, towards what it deletes.
   private func thinningPlan(_ base: Int) -> CompactionPlan? {
     for level in 0..<lastLevel {
       let crowded = tables.levels[level].first { table in
+        if deletesAll(table) { return true }
         let summary = table.summary
         return summary.deletionCount >= Self.crowdedDeletionCount
           && summary.deletionCount * 2 > summary.entryCount
@@ -188,7 +204,12 @@ struct CompactionPicker {
         tree: tree, inputLevel: 0, outputLevel: base, inputs: movable, outputInputs: [],
         isBottommost: false)
     }
-    return plan(0, base, list)
+    // One by one, since a merge takes in what lies between its inputs.
+    let alone = list.first { table in
+      deletesAll(table)
+        && !list.contains { $0.fileNumber != table.fileNumber && $0.overlaps(table) }
+    }
+    return plan(0, base, alone.map { [$0] } ?? list)
   }
 
   /// Whether a table of a level below 0, whose tables ascend, shares a key with another.
@@ -206,6 +227,7 @@ struct CompactionPicker {
   /// The table whose merge rewrites the fewest bytes of the next level for each of its own.
   private func levelPlan(_ level: Int) -> CompactionPlan? {
     let candidates = tables.levels[level].map { table -> (cost: Double, table: TableMetadata) in
+      if deletesAll(table) { return (0, table) }
       let overlap = tables.levels[level + 1].reduce(UInt64(0)) {
         $0 + ($1.overlaps(table) ? $1.summary.byteCount : 0)
       }

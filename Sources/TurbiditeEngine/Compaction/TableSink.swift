@@ -27,13 +27,19 @@ struct TableSinkContext {
 /// 1. All versions of a user key go to one table, so that the tables of a level never share a key.
 /// 2. The tables' ranges, tombstones included, do not overlap: each tombstone is cut where the next
 ///    table begins.
+/// 3. Of a stream with few partitions, range tombstones between the events of two tables are tables
+///    of their own, one for each partition: so no table of events that are kept overlaps those that
+///    they delete, and a retention has nothing rewritten.
 struct TableSink: ~Copyable {
   private let context: TableSinkContext
   private let tombstones: RangeTombstones
   private var writer: TableWriter?
   private var writerNumber: UInt64 = 0
-  /// Where the current table's share of the tombstones begins; nil for the first table.
+  private let partsTombstones: Bool
+  /// Where the next table's share of the tombstones begins; nil for the first table.
   private var lowerBound: [UInt8]?
+  /// The last table is written.
+  private var isWhole = false
   private(set) var tables: [TableMetadata] = []
   /// Every file this sink has created, finished or not.
   private(set) var createdNumbers: [UInt64] = []
@@ -46,15 +52,23 @@ struct TableSink: ~Copyable {
   {
     self.context = context
     self.tombstones = tombstones
+    let partitionCount = context.options.keyspaceKind.partitionCount ?? .max
+    partsTombstones = !tombstones.isEmpty && partitionCount <= Self.partedCount
     self.inputs = inputs?.sorted()
     gone = context.gone?.numbers(of: context.tree.shard) ?? []
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
-    if isAtEnd(key) { try finishTable(before: key.bytes(), isLast: false) }
-    if writer == nil { try beginTable() }
+    if isAtEnd(key) { try finishTable(before: key.bytes()) }
+    if writer == nil {
+      if partsTombstones { try writeTombstones(before: key.bytes()) }
+      try beginTable()
+    }
     try writer?.add(key, tag, value)
   }
+
+  /// A stream of more partitions has tables of several of them, which are merged as any others.
+  private static let partedCount = 64
 
   /// A writer holds eight bytes of memory a key until it makes the filter: of records of a few
   /// bytes, 16 MiB of table hold millions.
@@ -91,8 +105,8 @@ struct TableSink: ~Copyable {
   ///
   /// It holds what is left of the tombstones, even without an entry.
   mutating func finish() throws(StoreError) {
-    if writer == nil, !tombstones.clipped(from: lowerBound, to: nil).isEmpty { try beginTable() }
-    if writer != nil { try finishTable(before: nil, isLast: true) }
+    if writer != nil { try finishTable(before: nil) }
+    try writeTombstones(before: nil)
     guard !tables.isEmpty, !planted(.skipTableDirectorySync) else { return }
     guard let gone = context.gone else { return try context.fileSystem.syncNames(directory) }
     try gone.syncing(context.tree.shard) { () throws(StoreError) in
@@ -121,14 +135,57 @@ struct TableSink: ~Copyable {
       options: context.options, replacement: replacement)
   }
 
-  private mutating func finishTable(before next: [UInt8]?, isLast: Bool) throws(StoreError) {
+  /// Ends the table being written, with the tombstones up to its end.
+  private mutating func finishTable(before next: [UInt8]?) throws(StoreError) {
+    let end = tableEnd(before: next)
     let share =
       planted(.unclippedRangeTombstones)
-      ? tombstones : tombstones.clipped(from: lowerBound, to: next)
+      ? tombstones : tombstones.clipped(from: lowerBound, to: end)
     if !share.isEmpty { writer?.addRangeTombstones(share) }
+    try close(at: end, before: next)
+  }
+
+  /// Where the table being written ends, before `next`: at the end of its last partition, if
+  /// tombstones of other partitions are not to be in it.
+  private func tableEnd(before next: [UInt8]?) -> [UInt8]? {
+    switch writer {
+    case let writer? where partsTombstones:
+      guard let last = StreamKey.read(writer.lastKey) else { return next }
+      let end = StreamKey.end(of: last.partition)
+      guard let next, next.withView({ next in end.withView { next.compare($0) < 0 } }) else {
+        return end
+      }
+      return next
+    default: return next
+    }
+  }
+
+  /// Writes the tombstones that are left before `next` as tables without entries.
+  private mutating func writeTombstones(before next: [UInt8]?) throws(StoreError) {
+    while !isWhole {
+      let left = tombstones.clipped(from: lowerBound, to: next)
+      guard let first = left.fragments.first else { break }
+      var end = next
+      if partsTombstones {
+        end =
+          left.fragments.first { fragment in
+            first.start.withView { one in fragment.start.withView { StreamKey.isParted(one, $0) } }
+          }?.start ?? next
+      }
+      try beginTable()
+      writer?.addRangeTombstones(tombstones.clipped(from: lowerBound, to: end))
+      try close(at: end, before: next)
+    }
+    lowerBound = next
+  }
+
+  /// Ends the table being written at `end`, where `next` is the next entry's key.
+  private mutating func close(at end: [UInt8]?, before next: [UInt8]?) throws(StoreError) {
+    let isLast = next == nil && (end == nil || tombstones.clipped(from: end, to: nil).isEmpty)
     guard let summary = try writer?.finish(isLast: isLast) else { return }
     tables.append(TableMetadata(fileNumber: writerNumber, summary: summary))
-    lowerBound = next
+    lowerBound = end
+    isWhole = isLast
     writer = nil
   }
 

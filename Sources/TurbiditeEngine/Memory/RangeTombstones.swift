@@ -145,13 +145,34 @@ final class RangeTombstones: Sendable {
     return result
   }
 
-  /// What of the set counts for a reader at `snapshot`: of each fragment the newest number.
-  func visible(at snapshot: UInt64) -> RangeTombstones {
-    RangeTombstones(
-      fragments: fragments.compactMap { fragment in
-        fragment.sequences.first { $0 <= snapshot }
-          .map { Fragment(start: fragment.start, end: fragment.end, sequences: [$0]) }
-      })
+  /// What of the set counts for a reader of `[from, to)` at `snapshot`: of each fragment the newest
+  /// number.
+  func visible(at snapshot: UInt64, from: [UInt8]?, to: [UInt8]?) -> RangeTombstones {
+    var first = 0
+    if let from { from.withView { first = firstFragment(endingAfter: $0) } }
+    var visible: [Fragment] = []
+    for fragment in fragments[first...] {
+      if let to, compare(fragment.start, to) >= 0 { break }
+      guard let newest = fragment.sequences.first(where: { $0 <= snapshot }) else { continue }
+      visible.append(Fragment(start: fragment.start, end: fragment.end, sequences: [newest]))
+    }
+    return visible.isEmpty ? .none : RangeTombstones(fragments: visible)
+  }
+
+  /// The index of the first fragment with keys at or behind `key`.
+  private func firstFragment(endingAfter key: ByteView) -> Int {
+    var low = 0
+    var high = fragments.count
+    while low < high {
+      let middle = (low + high) / 2
+      let order = fragments[middle].end.withView { $0.compare(key) }
+      if planted(.rangeEndIsInclusive) ? order < 0 : order <= 0 {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low
   }
 
   var isEmpty: Bool { fragments.isEmpty }
@@ -168,21 +189,10 @@ final class RangeTombstones: Sendable {
   /// A binary search.
   func newestCovering(_ key: ByteView, at snapshot: UInt64) -> UInt64? {
     if fragments.isEmpty { return nil }
-    var low = 0
-    var high = fragments.count
-    while low < high {
-      let middle = (low + high) / 2
-      let order = fragments[middle].end.withView { $0.compare(key) }
-      if planted(.rangeEndIsInclusive) ? order < 0 : order <= 0 {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low < fragments.count, fragments[low].start.withView({ $0.compare(key) <= 0 }) else {
-      return nil
-    }
-    return fragments[low].sequences.first { $0 <= snapshot }
+    let index = firstFragment(endingAfter: key)
+    guard index < fragments.count, fragments[index].start.withView({ $0.compare(key) <= 0 })
+    else { return nil }
+    return fragments[index].sequences.first { $0 <= snapshot }
   }
 
   /// Whether each key in `[first, last]` has a tombstone newer than `sequence`, and not newer than

@@ -288,7 +288,7 @@ private struct Opener {
         trees.append(Tree(id: tree, description.kind.partitioning, levels: levels))
       }
       keyspaces[id] = KeyspaceState(
-        id: id, description, trees: trees, clock: environment.clock,
+        id: id, description, trees: trees, environment,
         changes: description.changes.flatMap { keyspaces[$0] })
     }
     return EngineParts(

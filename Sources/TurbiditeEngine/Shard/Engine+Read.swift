@@ -172,7 +172,7 @@ package final class EngineScan {
     let views = engine.views(of: keyspace, from: from, to: to)
     // A keyspace that is dropped is marked before it is emptied.
     if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
-    cursor = try ScanCursor(views, at: sequence, access: .scan)
+    cursor = try ScanCursor(views, at: sequence, access: .scan, from: from, to: to)
     holdsMemtables = cursor.holdsMemtables
   }
 

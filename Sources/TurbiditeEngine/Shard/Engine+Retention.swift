@@ -64,9 +64,10 @@ extension Engine {
   func recordedStart(
     of stream: KeyspaceState, partition: UInt32, at sequence: UInt64
   ) throws(StoreError) -> UInt64? {
+    let start = StreamKey.start(of: partition, at: 0)
     let end = StreamKey.endOfStarts(of: partition)
     let version = end.withView { self.version(for: $0, in: stream) }
-    let cursor = try ScanCursor(version, at: sequence, access: .point)
+    let cursor = try ScanCursor(version, at: sequence, access: .point, from: start, to: end)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
     return cursor.isValid ? StreamKey.readStart(cursor.key, of: partition) : nil
   }
@@ -137,8 +138,8 @@ extension Engine {
       try firstOffsets(in: table, into: &candidates, only: partition)
     }
     guard let first = candidates[partition] else { return held.upperBound }
-    let cursor = try ScanCursor(version, at: sequence, access: .scan)
     let from = StreamKey.bytes(partition: partition, offset: max(first, held.lowerBound))
+    let cursor = try ScanCursor(version, at: sequence, access: .scan, from: from, to: end)
     try from.withView { from throws(StoreError) in try cursor.seek(from) }
     while cursor.isValid, let key = StreamKey.read(cursor.key), key.partition == partition {
       if EventContent.timestamp(of: cursor.value) ?? .max >= timestamp { return key.offset }

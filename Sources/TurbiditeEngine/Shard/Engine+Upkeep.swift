@@ -67,7 +67,7 @@ extension Engine {
           edit.nextKeyspaceID = state.nextKeyspaceID + 1
           created = KeyspaceState(
             id: state.nextKeyspaceID, description,
-            trees: [], clock: environment.clock, changes: changes)
+            trees: [], environment, changes: changes)
           created?.addTrees(upTo: routing.value.treeCount)
           return edit
         },
@@ -180,7 +180,7 @@ extension Engine {
           if let old { forget(old, since: edit) }
           let renamed = KeyspaceState(
             id: keyspace.id, KeyspaceDescription(name: name, kind: keyspace.kind),
-            trees: keyspace.trees, clock: environment.clock)
+            trees: keyspace.trees, environment)
           keyspaces.withLock { $0[renamed.id] = renamed }
           keyspace.markRenamed()
           inserter.change { $0 = EntryInserter() }

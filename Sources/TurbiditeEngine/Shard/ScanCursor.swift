@@ -28,6 +28,9 @@ final class ScanCursor {
   private let sequence: UInt64
   private let merge: EntryCursor
   private let tombstones: RangeTombstones
+  /// Where the caller stops looking: what is deleted beyond is not passed over.
+  private let from: [UInt8]?
+  private let to: [UInt8]?
   /// Going forward: the key whose older versions are to be skipped.
   private var skippedKey = ByteView.empty
   private var skipBuffer: OwnedBuffer?
@@ -41,14 +44,23 @@ final class ScanCursor {
   ///
   /// For who asks only for keys that are the shard's.
   convenience init(
-    _ version: TreeVersion, at sequence: UInt64, access: BlockAccess
+    _ version: TreeVersion, at sequence: UInt64, access: BlockAccess, from: [UInt8], to: [UInt8]
   ) throws(StoreError) {
-    try self.init([TreeView(version: version, ownership: nil)], at: sequence, access: access)
+    try self.init(
+      [TreeView(version: version, ownership: nil)], at: sequence, access: access, from: from,
+      to: to)
   }
 
-  init(_ views: [TreeView], at sequence: UInt64, access: BlockAccess) throws(StoreError) {
+  /// - Parameter from: no key before it is wanted.
+  /// - Parameter to: nor this one, or a key behind it. The cursor may stand at keys that are not
+  ///   wanted, deleted ones too, or end there.
+  init(
+    _ views: [TreeView], at sequence: UInt64, access: BlockAccess, from: [UInt8]?, to: [UInt8]?
+  ) throws(StoreError) {
     self.views = views
     self.sequence = sequence
+    self.from = from
+    self.to = to
     var sources: [EntryCursor] = []
     var sets: [RangeTombstones] = []
     for view in views {
@@ -58,7 +70,7 @@ final class ScanCursor {
       }
       func add(_ memtable: Memtable) {
         let set = memtable.rangeTombstones
-        if !set.isEmpty { sets.append(set.visible(at: sequence)) }
+        if !set.isEmpty { sets.append(set.visible(at: sequence, from: from, to: to)) }
         add(memtable.makeCursor())
       }
       if let active = version.active { add(active.memtable) }
@@ -68,7 +80,7 @@ final class ScanCursor {
       }
       for run in version.runs { add(RunCursor(run, access: access)) }
       for table in version.tombstoned {
-        sets.append(try table.open().rangeTombstones.visible(at: sequence))
+        sets.append(try table.open().rangeTombstones.visible(at: sequence, from: from, to: to))
       }
     }
     tombstones = sets.isEmpty ? .none : RangeTombstones.merged(sets)
@@ -137,20 +149,18 @@ final class ScanCursor {
   private func settleForward() throws(StoreError) {
     passedCount = 0
     while merge.isValid {
-      if merge.tag.sequence > sequence || (skips && isSkipped(merge.key)) {
-        try merge.next()
-        passedCount &+= 1
-        continue
+      if merge.tag.sequence <= sequence && !(skips && isSkipped(merge.key)) {
+        if merge.tag.isValue && !isCovered(merge.key, merge.tag) {
+          key = merge.key
+          value = merge.value
+          isValid = true
+          return
+        }
+        try skip(merge.key)
       }
-      if merge.tag.isValue && !isCovered(merge.key, merge.tag) {
-        key = merge.key
-        value = merge.value
-        isValid = true
-        return
-      }
-      try skip(merge.key)
       try merge.next()
       passedCount &+= 1
+      if let to, merge.isValid, to.withView({ merge.key.compare($0) >= 0 }) { return }
     }
   }
 
@@ -196,6 +206,7 @@ final class ScanCursor {
         isValid = true
         return
       }
+      if let from, merge.isValid, from.withView({ merge.key.compare($0) < 0 }) { return }
     }
   }
 

@@ -167,18 +167,20 @@ extension Engine {
 
   /// The offsets of a partition's events at one moment: from the first that is there to behind the
   /// last; where none is there, the next one's.
+  ///
+  /// What was trimmed is not passed over, whether a compaction has come by or not.
   package func offsets(
     of stream: KeyspaceState, partition: UInt32, at sequence: UInt64
   ) throws(StoreError) -> Range<UInt64> {
     try requireReadable(stream)
-    let start = StreamKey.bytes(partition: partition, offset: 0)
+    let begin = try recordedStart(of: stream, partition: partition, at: sequence) ?? 0
+    let start = StreamKey.bytes(partition: partition, offset: begin)
     let end = StreamKey.end(of: partition)
     let version = start.withView { self.version(for: $0, in: stream) }
-    let cursor = try ScanCursor(version, at: sequence, access: .point)
+    let cursor = try ScanCursor(version, at: sequence, access: .point, from: start, to: end)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
-    guard cursor.isValid, start.withView({ !StreamKey.isParted(cursor.key, $0) }) else {
-      let start = try recordedStart(of: stream, partition: partition, at: sequence) ?? 0
-      return start..<start
+    guard cursor.isValid, start.withView({ cursor.key.compare($0) >= 0 }) else {
+      return begin..<begin
     }
     guard let last = StreamKey.read(cursor.key) else {
       throw .corrupt(

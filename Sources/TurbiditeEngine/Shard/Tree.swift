@@ -214,19 +214,21 @@ package final class KeyspaceState: Sendable {
   package let partitioning: Partitioning
   private let placed: Published<TreeList>
   private let dropped = Atomic<Bool>(false)
-  /// Events without a key that were appended to a stream: they go to each partition in turn.
-  private let turn = Atomic<Int>(0)
+  /// Events without a key that were appended to a stream: they go to each partition in turn, from
+  /// any one on, so that who opens the store for a single event does not fill the first.
+  private let turn: Atomic<UInt64>
   private let clock: any TimeSource
   private let streamWatch: StreamWatch?
   /// The stream in which what is written to the keyspace is recorded.
   package let changes: KeyspaceState?
 
   init(
-    id: UInt32, _ description: KeyspaceDescription, trees: [Tree], clock: any TimeSource,
-    changes: KeyspaceState? = nil
+    id: UInt32, _ description: KeyspaceDescription, trees: [Tree],
+    _ environment: EngineEnvironment, changes: KeyspaceState? = nil
   ) {
     assert(changes?.id == description.changes)
-    self.clock = clock
+    clock = environment.clock
+    turn = Atomic(description.kind.partitionCount == nil ? 0 : environment.random.next())
     self.changes = changes
     streamWatch = description.kind.partitionCount.map { StreamWatch(partitionCount: $0) }
     self.id = id
@@ -261,8 +263,8 @@ package final class KeyspaceState: Sendable {
   /// The partition of a stream whose turn it is.
   package func nextTurn() -> Int {
     if partitionCount == 1 { return 0 }
-    let turn = turn.add(1, ordering: .relaxed).oldValue
-    return Int(UInt(bitPattern: turn) % UInt(partitionCount ?? 1))
+    let turn = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+    return Int(turn % UInt64(partitionCount ?? 1))
   }
 
   /// The time now, in the microseconds of events.

@@ -13,11 +13,13 @@ import TurbiditeSystem
 @Suite("Compaction picker")
 struct CompactionPickerTests {
   private func table(
-    _ number: UInt64, _ low: Int, _ high: Int, byteCount: UInt64, deletionCount: Int = 0
+    _ number: UInt64, _ low: Int, _ high: Int, byteCount: UInt64, deletionCount: Int = 0,
+    rangeTombstoneCount: Int = 0
   ) -> TableMetadata {
     func key(_ value: Int) -> [UInt8] { [UInt8(value / 256), UInt8(value % 256)] }
     var properties = TableProperties()
-    properties.entryCount = 3000
+    properties.entryCount = rangeTombstoneCount > 0 ? 0 : 3000
+    properties.rangeTombstoneCount = UInt64(rangeTombstoneCount)
     properties.deletionCount = UInt64(deletionCount)
     properties.smallestSequence = number
     properties.largestSequence = number
@@ -39,7 +41,8 @@ struct CompactionPickerTests {
         tables.levels[level].append(
           table(
             number, low, high, byteCount: UInt64(1 + random.below(1 << 22)),
-            deletionCount: random.below(20) == 0 ? 2000 : 0))
+            deletionCount: random.below(20) == 0 ? 2000 : 0,
+            rangeTombstoneCount: random.below(20) / 19))
         number += 1
         low = high + 1
       }
@@ -49,7 +52,8 @@ struct CompactionPickerTests {
       tables.insert(
         table(
           number, low, low + random.below(200), byteCount: UInt64(1 + random.below(1 << 20)),
-          deletionCount: random.below(4) == 0 ? 2000 : 0),
+          deletionCount: random.below(4) == 0 ? 2000 : 0,
+          rangeTombstoneCount: max(0, random.below(8) - 5)),
         at: 0)
       number += 1
     }
