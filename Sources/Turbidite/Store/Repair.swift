@@ -78,9 +78,17 @@ public struct Repair: Sendable, Hashable {
   /// no other loss does anything come back that was deleted. Without a manifest commits that are
   /// missing at either end of the log are not noticed.
   public var areCommitsLost: Bool
+  /// Whether the log ends in bytes that are no commit: of one that was being written, or of the
+  /// last ones, damaged before anything in the store said that they had been durable.
+  ///
+  /// Nothing tells which, so that ``isComplete`` does not count it.
+  public var hasTornTail: Bool
+  /// Cursors that stood behind the last event that is left of a partition, and were moved to its
+  /// end, so that they see what is appended next; 0 in a plan.
+  public var movedCursorCount: Int
   /// The sequence numbers of lost commits, as far as the commits around them tell.
   public var lostSequences: [Range<UInt64>]
-  /// Whether nothing is lost.
+  /// Whether nothing is lost that is known of.
   public var isComplete: Bool
 }
 
@@ -168,7 +176,8 @@ extension Repair {
       keyspaces: report.keyspaceNames, uncertainKeyspaces: report.uncertainKeyspaceNames,
       shardCount: report.shardCount, savedEntryCount: report.savedEntryCount,
       savedByteCount: report.savedByteCount, withheldEntryCount: report.withheldEntryCount,
-      areCommitsLost: report.areCommitsLost, lostSequences: report.lostSequences,
+      areCommitsLost: report.areCommitsLost, hasTornTail: report.hasTornTail,
+      movedCursorCount: report.movedCursorCount, lostSequences: report.lostSequences,
       isComplete: report.isComplete)
   }
 }

@@ -62,13 +62,15 @@ package enum StreamKey {
     return key
   }
 
-  /// The offset in a key that says where `partition` begins; nil where it is none.
-  static func readStart(_ key: ByteView, of partition: UInt32) -> UInt64? {
+  /// Reads a key that says where a partition begins; nil where it is none.
+  static func readStart(_ key: ByteView) -> (partition: UInt32, offset: UInt64)? {
     guard key.count == 4 + byteCount,
-      UInt32(bigEndian: key.load(0, as: UInt32.self)) == startPrefix,
-      UInt32(bigEndian: key.load(4, as: UInt32.self)) == partition
+      UInt32(bigEndian: key.load(0, as: UInt32.self)) == startPrefix
     else { return nil }
-    return UInt64(bigEndian: key.load(8, as: UInt64.self))
+    return (
+      UInt32(bigEndian: key.load(4, as: UInt32.self)),
+      UInt64(bigEndian: key.load(8, as: UInt64.self))
+    )
   }
 
   /// What the keys begin with under which a stream keeps how far its producers have come.
@@ -117,14 +119,22 @@ package enum StreamKey {
 
   /// Reads the key of a cursor; nil where it is none.
   package static func readCursor(_ key: RawSpan) -> (name: [UInt8], partition: UInt32)? {
-    key.withView { key in
-      let nameCount = key.count - 2 * partitionByteCount
-      guard nameCount > 0, key.slice(0, partitionByteCount).bytes() == cursorPrefix else {
-        return nil
-      }
-      let number = key.load(partitionByteCount + nameCount, as: UInt32.self)
-      return (key.slice(partitionByteCount, nameCount).bytes(), UInt32(bigEndian: number))
+    key.withView(readCursor)
+  }
+
+  static func readCursor(_ key: ByteView) -> (name: [UInt8], partition: UInt32)? {
+    let nameCount = key.count - 2 * partitionByteCount
+    guard nameCount > 0, key.slice(0, partitionByteCount).bytes() == cursorPrefix else {
+      return nil
     }
+    let number = key.load(partitionByteCount + nameCount, as: UInt32.self)
+    return (key.slice(partitionByteCount, nameCount).bytes(), UInt32(bigEndian: number))
+  }
+
+  /// Whether `tree` is the one of its stream's trees that holds cursors.
+  static func holdsCursors(_ tree: TreeID, _ slots: SlotLayout) -> Bool {
+    let partitioning = Partitioning.firstBytes(partitionByteCount)
+    return cursorPrefix.withView { slots.shard(of: $0, partitioning) } == tree.shard
   }
 
   /// The partition that an event with this key belongs to, in a stream of `count`.

@@ -38,6 +38,8 @@ package struct RepairedFile: Sendable, Hashable {
   package var losses: [RepairLoss] = []
   /// Damage to parts that hold no entries: they are made anew.
   package var rebuilt: [RepairLoss] = []
+  /// It ends in bytes that are no commit, and that nothing says had been durable.
+  package var hasTornTail = false
   /// More in words.
   package var note = ""
 }
@@ -56,6 +58,12 @@ package struct RepairReport: Sendable, Hashable {
   package var savedByteCount: UInt64 = 0
   /// Versions that were left out because a lost place in a newer file may have deleted them.
   package var withheldEntryCount: UInt64 = 0
+
+  /// Cursors that stood behind the last event that is left of a partition, and were moved there.
+  package var movedCursorCount = 0
+
+  /// The log ends in bytes that are no commit.
+  package var hasTornTail: Bool { files.contains { $0.hasTornTail } }
 
   /// The log lost commits: what these changed is not known.
   package var areCommitsLost: Bool {

@@ -23,6 +23,9 @@ struct RepairWriter {
   private var edit = VersionEdit()
   private var largestSequence: UInt64 = 0
   private var pendingByteCount = 0
+  /// The next offsets of streams' partitions, by what was written.
+  private var ends: [UInt32: [UInt32: UInt64]] = [:]
+  private(set) var movedCursorCount = 0
   private(set) var entryCount: UInt64 = 0
   private(set) var byteCount: UInt64 = 0
 
@@ -125,9 +128,10 @@ struct RepairWriter {
     _ tree: TreeID, _ cursor: EntryCursor, _ filter: consuming VersionFilter, isSettled: Bool,
     progress: (UInt64) throws(StoreError) -> Void
   ) throws(StoreError) {
-    guard let partitioning = keyspaces[tree.keyspace]?.kind.partitioning else {
+    guard let kind = keyspaces[tree.keyspace]?.kind else {
       preconditionFailure("a tree of no keyspace")
     }
+    let partitioning = kind.partitioning
     var sink = makeSink(tree, tableByteCount: Self.tableByteCount)
     var pending: UInt64 = 0
     try cursor.seekToFirst()
@@ -142,7 +146,11 @@ struct RepairWriter {
             + " knew the layout is lost, and it was not the usual one")
       }
       if slot == tree.shard, try filter.judge(cursor.key, cursor.tag) == .keep {
-        try sink.add(cursor.key, cursor.tag, cursor.value)
+        if kind.partitionCount == nil {
+          try sink.add(cursor.key, cursor.tag, cursor.value)
+        } else {
+          try add(cursor, of: tree.keyspace, to: &sink)
+        }
         entryCount += 1
       }
       if pending > 1 << 20 {
@@ -160,6 +168,32 @@ struct RepairWriter {
     for table in spilled.removeValue(forKey: tree) ?? [] {
       try fileSystem.removeFile(FileNames.table(shard: tree.shard, table.fileNumber))
     }
+  }
+
+  /// Adds an entry of a stream: a cursor at the partition's end at most.
+  ///
+  /// Where a partition's last events are lost, new ones get their offsets: a cursor that had passed
+  /// those would miss these.
+  private mutating func add(
+    _ entry: EntryCursor, of stream: UInt32, to sink: inout TableSink
+  ) throws(StoreError) {
+    if let event = StreamKey.read(entry.key) {
+      ends[stream, default: [:]][event.partition] = event.offset + 1
+    } else if let start = StreamKey.readStart(entry.key) {
+      let end = ends[stream]?[start.partition] ?? 0
+      ends[stream, default: [:]][start.partition] = max(end, start.offset)
+    } else if let cursor = StreamKey.readCursor(entry.key), entry.value.count == 8 {
+      let end = ends[stream]?[cursor.partition] ?? 0
+      if entry.value.load(0, as: UInt64.self) > end {
+        movedCursorCount += 1
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: end)
+        return try bytes.withView { place throws(StoreError) in
+          try sink.add(entry.key, entry.tag, place)
+        }
+      }
+    }
+    try sink.add(entry.key, entry.tag, entry.value)
   }
 
   /// Writes the manifest.

@@ -284,7 +284,9 @@ struct SalvagedLog {
       let start = reader.position(of: hole.start)
       let end = min(segment.limit, syncedPosition ?? .max)
       guard start < end else {
-        report.note = "a write was under way at offset \(hole.start) when the log ended"
+        report.hasTornTail = true
+        report.note =
+          "a write was under way at offset \(hole.start) when the log ended, or was damaged since"
         return
       }
       hole.end = hole.start + Int(min(UInt64(hole.end - hole.start), end - start))

@@ -508,10 +508,12 @@ package struct StoreRepair {
     var writer = RepairWriter(
       place.fileSystem, store: store, slots: slots, keyspaces: survey.keyspaces)
     try loadLog(into: &writer)
-    for tree in Set(survey.tables.keys).union(writer.trees).sorted() {
-      try write(tree, &writer)
-    }
+    let trees = Set(survey.tables.keys).union(writer.trees).sorted()
+    // How far a cursor may have come is known when its stream's events are written.
+    for tree in trees where !StreamKey.holdsCursors(tree, slots) { try write(tree, &writer) }
+    for tree in trees where StreamKey.holdsCursors(tree, slots) { try write(tree, &writer) }
     try writer.finish()
+    report.movedCursorCount = writer.movedCursorCount
     report.savedEntryCount = writer.entryCount
     report.savedByteCount = writer.byteCount
     try place.syncDirectories(shardCount: slots.shardCount)

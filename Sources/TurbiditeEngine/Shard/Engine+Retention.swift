@@ -69,7 +69,10 @@ extension Engine {
     let version = end.withView { self.version(for: $0, in: stream) }
     let cursor = try ScanCursor(version, at: sequence, access: .point, from: start, to: end)
     try end.withView { end throws(StoreError) in try cursor.seekBefore(end) }
-    return cursor.isValid ? StreamKey.readStart(cursor.key, of: partition) : nil
+    guard cursor.isValid, let found = StreamKey.readStart(cursor.key),
+      found.partition == partition
+    else { return nil }
+    return found.offset
   }
 
   /// Where partitions would begin if all went that may: whole tables, and of a partition no event

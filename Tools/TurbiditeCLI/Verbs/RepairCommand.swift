@@ -181,6 +181,7 @@ struct RepairCommand: Verb {
         json.member("entries", repair.savedEntryCount)
         json.member("bytes", repair.savedByteCount)
         json.member("withheld_entries", repair.withheldEntryCount)
+        json.member("moved_cursors", repair.movedCursorCount)
         writeDoubts(repair, &json)
       })
     try report.finish()
@@ -192,6 +193,7 @@ struct RepairCommand: Verb {
       for name in repair.uncertainKeyspaces { json.element(name) }
     }
     json.member("commits_lost", repair.areCommitsLost)
+    json.member("torn_tail", repair.hasTornTail)
     json.array("lost_sequences") { json in
       for range in repair.lostSequences {
         json.object { json in
@@ -233,9 +235,21 @@ struct RepairCommand: Verb {
         "without a manifest nothing tells whether keyspaces were dropped; these may be back: "
           + repair.uncertainKeyspaces.map(Escapes.visible).joined(separator: ", "))
     }
+    if repair.movedCursorCount > 0 {
+      global.console.note(
+        "\(Numbers.counted(repair.movedCursorCount, "cursor")) stood behind the last event that is"
+          + " left of a partition, and stands at its end now")
+    }
+    if repair.hasTornTail {
+      global.console.note(
+        "the log ends in bytes that are no commit: one that was being written, or the last ones,"
+          + " damaged since; nothing tells which")
+    }
     guard !repair.isComplete else {
       return global.console.note(
-        plan ? "everything can be saved" : "everything is saved; verify it with turbidite verify")
+        plan
+          ? "everything that is known of can be saved"
+          : "everything that is known of is saved; verify it with turbidite verify")
     }
     let saved = plan ? "can be saved" : "is saved"
     let harmed = repair.files.filter { $0.fate == .partly || $0.fate == .lost }
