@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import TurbiditeCLI
@@ -34,6 +35,29 @@ struct TabSeparatedTests {
       try TabSeparated.parse(line, 0..<line.count, isTerminated: false)
     }
     #expect(throws: BadRecord.self) { try TabSeparated.parse(line, 0..<1, isTerminated: true) }
+  }
+}
+
+@Suite("Input")
+struct InputTests {
+  /// 300 MiB of a line took 1.1 GB before it was refused.
+  @Test("a line that no record takes is refused where it stands, when so much was read of it")
+  func longLine() throws {
+    let place = try Workplace()
+    try place.write(Array("one\ntwo\n".utf8), to: "in")
+    let file = try FileHandle(forWritingTo: URL(fileURLWithPath: place.file("in")))
+    try file.truncate(atOffset: 300 << 20)
+    let input = Input(
+      try Descriptor.reading(place.file("in")), name: "in", wakeup: Descriptor(number: -1))
+    for _ in 0..<2 { #expect(try input.nextLine(escapedBy: 1) != nil) }
+    #expect {
+      _ = try input.nextLine(escapedBy: 1)
+    } throws: { error in
+      guard case CommandFailure.stated(let statement) = error else { return false }
+      return statement.status == ExitStatus.badData && statement.place == "in:3"
+    }
+    #expect(input.buffer.count <= 128 << 20)
+    try input.descriptor.close()
   }
 }
 

@@ -14,6 +14,8 @@ extension Store {
     var failure: StoreError?
     /// Who must have which partitions when the batch is committed; nil for most.
     var groupMoves: [GroupMove]?
+    /// Whose keyspaces and streams are in it; 0 where only the default keyspace is.
+    private(set) var engineNumber: UInt64 = 0
 
     /// An empty batch.
     public init() {}
@@ -56,13 +58,23 @@ extension Store {
       encoded.removeAll()
       failure = nil
       groupMoves = nil
+      engineNumber = 0
     }
 
     /// A handle of what is gone, or has another name now, is of no use.
     private mutating func id(of keyspace: Keyspace) -> UInt32 {
       guard let state = keyspace.state else { return 0 }
       if state.isDropped { note(.notFound("keyspace \(state.name)")) }
+      require(state)
       return state.id
+    }
+
+    /// Notes whose keyspace is in the batch: of another store it would be any keyspace there.
+    mutating func require(_ state: KeyspaceState) {
+      if engineNumber == 0 { engineNumber = state.engineNumber }
+      if engineNumber != state.engineNumber {
+        note(.invalidArgument("keyspaces and streams of two stores are in one batch"))
+      }
     }
 
     mutating func note(_ error: StoreError?) {

@@ -80,6 +80,7 @@ extension Store {
     _ batch: consuming Batch, durability: Durability = .buffered
   ) async throws(StoreError) -> [EventPosition] {
     if let failure = batch.failure { throw failure }
+    try engine.requireOwn(batch.engineNumber)
     if Task.isCancelled { throw .cancelled }
     let moves = batch.groupMoves ?? []
     try groups.begin(moves)

@@ -181,6 +181,7 @@ extension Store {
       _ batch: inout Batch, durability: Durability = .buffered
     ) throws(StoreError) -> [EventPosition] {
       if let failure = batch.failure { throw failure }
+      try engine.requireOwn(batch.engineNumber)
       let moves = batch.groupMoves
       if let moves { try store.groups.begin(moves) }
       defer { if let moves { store.groups.end(moves) } }
@@ -219,10 +220,7 @@ extension Store {
 
     /// Drops the keyspace named `name` with all it holds, durably.
     public func dropKeyspace(_ name: String) throws(StoreError) {
-      if engine.keyspace(named: name)?.partitionCount != nil {
-        throw .notFound("keyspace \(name)")
-      }
-      try engine.dropKeyspace(name)
+      try engine.dropKeyspace(name, isStream: false)
     }
 
     /// The names of all keyspaces but the default one, sorted.

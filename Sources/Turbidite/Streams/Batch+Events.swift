@@ -47,6 +47,7 @@ extension Store.Batch {
 
   /// The partition, or whose turn it is; nil, which is noted, where a stream cannot have it.
   private mutating func place(_ partition: Int?, in stream: EventStream) -> UInt32? {
+    require(stream.state)
     let partition = partition ?? stream.state.nextTurn()
     if let place = UInt32(exactly: partition) { return place }
     note(.invalidArgument("stream \(stream.name) has no partition \(partition)"))

@@ -67,6 +67,7 @@ extension Store.Batch {
   /// What is kept beside the events of a stream that is gone would be lost without a word.
   mutating func requireThere(_ stream: EventStream) {
     if stream.state.isDropped { note(.notFound("stream \(stream.name)")) }
+    require(stream.state)
   }
 }
 

@@ -28,8 +28,7 @@ extension Store.Blocking {
 
   /// Drops the stream named `name` with all its events, durably.
   public func dropStream(_ name: String) throws(StoreError) {
-    _ = try stream(name)
-    try store.engine.dropKeyspace(name)
+    try store.engine.dropKeyspace(name, isStream: true)
   }
 
   /// The names of all streams, sorted.

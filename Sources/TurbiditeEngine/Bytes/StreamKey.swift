@@ -131,12 +131,6 @@ package enum StreamKey {
     return (key.slice(partitionByteCount, nameCount).bytes(), UInt32(bigEndian: number))
   }
 
-  /// Whether `tree` is the one of its stream's trees that holds cursors.
-  static func holdsCursors(_ tree: TreeID, _ slots: SlotLayout) -> Bool {
-    let partitioning = Partitioning.firstBytes(partitionByteCount)
-    return cursorPrefix.withView { slots.shard(of: $0, partitioning) } == tree.shard
-  }
-
   /// The partition that an event with this key belongs to, in a stream of `count`.
   ///
   /// Never another one, whatever happens to shards: so the events of a key stay in order.

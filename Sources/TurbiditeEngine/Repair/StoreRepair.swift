@@ -510,8 +510,10 @@ package struct StoreRepair {
     try loadLog(into: &writer)
     let trees = Set(survey.tables.keys).union(writer.trees).sorted()
     // How far a cursor may have come is known when its stream's events are written.
-    for tree in trees where !StreamKey.holdsCursors(tree, slots) { try write(tree, &writer) }
-    for tree in trees where StreamKey.holdsCursors(tree, slots) { try write(tree, &writer) }
+    let partitioning = Partitioning.firstBytes(StreamKey.partitionByteCount)
+    let last = StreamKey.cursors.from.withView { slots.shard(of: $0, partitioning) }
+    for tree in trees where tree.shard != last { try write(tree, &writer) }
+    for tree in trees where tree.shard == last { try write(tree, &writer) }
     try writer.finish()
     report.movedCursorCount = writer.movedCursorCount
     report.savedEntryCount = writer.entryCount

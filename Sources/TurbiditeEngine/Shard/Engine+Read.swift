@@ -22,6 +22,31 @@ package enum ReadOutcome: Sendable {
 }
 
 extension Engine {
+  /// Throws when the store is closed, the keyspace dropped, or another store's.
+  @inline(__always)
+  package func requireReadable(_ keyspace: KeyspaceState) throws(StoreError) {
+    try requireOpen()
+    if keyspace.isDropped || keyspace.engineNumber != environment.number {
+      throw refusal(of: keyspace)
+    }
+  }
+
+  private func refusal(of keyspace: KeyspaceState) -> StoreError {
+    let what = keyspace.partitionCount == nil ? "keyspace" : "stream"
+    if keyspace.isDropped { return .notFound("\(what) \(keyspace.name)") }
+    return .invalidArgument(
+      "\(what) \(keyspace.name) is of another store, or of this one as it was opened before")
+  }
+
+  /// Throws when a batch has changes to keyspaces of another store; 0 stands for none.
+  package func requireOwn(_ engineNumber: UInt64) throws(StoreError) {
+    guard engineNumber == 0 || engineNumber == environment.number else {
+      throw .invalidArgument(
+        "a keyspace or stream in the batch is of another store, or of this one as it was opened"
+          + " before")
+    }
+  }
+
   /// Calls `body` with the value of `key`, without copying it, when there is one.
   ///
   /// Not generic over what `body` makes of it: across modules that would cost a look-up of metadata
@@ -32,8 +57,7 @@ extension Engine {
     _ key: RawSpan, in keyspace: KeyspaceState, at sequence: UInt64?, mode: ReadMode,
     _ body: (RawSpan) -> Void
   ) throws(StoreError) -> ReadOutcome {
-    try requireOpen()
-    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    try requireReadable(keyspace)
     return try key.withView { key throws(StoreError) -> ReadOutcome in
       let hash = key.hash()
       var pin = BlockPin()
@@ -117,8 +141,7 @@ extension Engine {
     _ keyspace: KeyspaceState, at sequence: UInt64, pinnedBy pin: AnyObject, from: [UInt8]?,
     to: [UInt8]?, reverse: Bool
   ) throws(StoreError) -> EngineScan {
-    try requireOpen()
-    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    try requireReadable(keyspace)
     return try EngineScan(
       engine: self, keyspace: keyspace, sequence: sequence, pin: pin, from: from, to: to,
       reverse: reverse)

@@ -17,6 +17,7 @@ extension Engine {
     _ name: String, _ partitioning: Partitioning?, changes: KeyspaceState?
   ) throws(StoreError) -> KeyspaceState {
     if let refusal = partitioning?.refusal { throw refusal }
+    if let changes { try requireReadable(changes) }
     return try create(name, .map(partitioning ?? .wholeKey), changes: changes) { existing in
       guard case .map(let found) = existing.kind else { return false }
       return found == partitioning ?? found
@@ -98,13 +99,16 @@ extension Engine {
   }
 
   /// Drops a keyspace and all it holds, durably, in one manifest record.
-  package func dropKeyspace(_ name: String) throws(StoreError) {
+  ///
+  /// - Parameter isStream: whether it is to be one, looked at when nobody can replace it any more;
+  ///   nil means either.
+  package func dropKeyspace(_ name: String, isStream: Bool? = nil) throws(StoreError) {
     try requireWritable()
     guard !name.isEmpty else { throw .invalidArgument("the default keyspace cannot be dropped") }
     try exclusively { () throws(StoreError) in
-      guard let keyspace = keyspace(named: name) else {
-        throw .notFound("keyspace \(name)")
-      }
+      guard let keyspace = keyspace(named: name),
+        isStream ?? (keyspace.partitionCount != nil) == (keyspace.partitionCount != nil)
+      else { throw .notFound("\(isStream == true ? "stream" : "keyspace") \(name)") }
       if let recorded = self.keyspace(recordedIn: keyspace) {
         throw .invalidArgument("the changes of keyspace \(recorded.name) are recorded in \(name)")
       }

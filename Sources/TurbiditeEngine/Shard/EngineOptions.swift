@@ -3,6 +3,7 @@
 // Room:    Engine/Shard.
 
 package import TurbiditeSystem
+import Synchronization
 
 /// The machine as the engine sees it.
 ///
@@ -15,6 +16,8 @@ package struct EngineEnvironment: Sendable {
   /// Runs leaders for callers that must not block.
   package var threads: IOThreads
   package var rarePaths = RarePaths.never
+  /// Of all environments of this process: tells the keyspaces of one engine from those of another.
+  let number = environmentCount.wrappingAdd(1, ordering: .relaxed).newValue
 
   package init(
     fileSystem: any FileSystem, clock: any TimeSource, random: any RandomSource,
@@ -27,6 +30,8 @@ package struct EngineEnvironment: Sendable {
     self.threads = threads
   }
 }
+
+private let environmentCount = Atomic<UInt64>(0)
 
 /// Sizes, all in bytes.
 ///

@@ -159,12 +159,6 @@ extension Engine {
     return try offsets(of: keyspace, partition: partition, at: visibleSequence).upperBound
   }
 
-  /// Throws when the store is closed, or the stream dropped.
-  package func requireReadable(_ stream: KeyspaceState) throws(StoreError) {
-    try requireOpen()
-    if stream.isDropped { throw .notFound("stream \(stream.name)") }
-  }
-
   /// The offsets of a partition's events at one moment: from the first that is there to behind the
   /// last; where none is there, the next one's.
   ///

@@ -218,6 +218,8 @@ package final class KeyspaceState: Sendable {
   /// any one on, so that who opens the store for a single event does not fill the first.
   private let turn: Atomic<UInt64>
   private let clock: any TimeSource
+  /// That of the environment of the engine whose keyspace it is.
+  package let engineNumber: UInt64
   private let streamWatch: StreamWatch?
   /// The stream in which what is written to the keyspace is recorded.
   package let changes: KeyspaceState?
@@ -228,6 +230,7 @@ package final class KeyspaceState: Sendable {
   ) {
     assert(changes?.id == description.changes)
     clock = environment.clock
+    engineNumber = environment.number
     turn = Atomic(description.kind.partitionCount == nil ? 0 : environment.random.next())
     self.changes = changes
     streamWatch = description.kind.partitionCount.map { StreamWatch(partitionCount: $0) }

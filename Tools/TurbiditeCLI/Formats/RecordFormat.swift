@@ -10,6 +10,15 @@ enum RecordFormat: String, Sendable, CaseIterable {
   case tsv
   /// Bytes with lengths and checksums.
   case raw
+
+  /// What a byte of a key or value takes at most in a line: `\xNN`, or `\u00NN`.
+  var escapeByteCount: Int {
+    switch self {
+    case .ndjson: 6
+    case .tsv: 4
+    case .raw: 1
+    }
+  }
 }
 
 /// A key and its value.

@@ -62,7 +62,7 @@ struct RecordReader {
       line += 1
       return .record(record, line: line)
     }
-    while let (range, isTerminated) = try input.nextLine() {
+    while let (range, isTerminated) = try input.nextLine(escapedBy: format.escapeByteCount) {
       line += 1
       do throws(BadRecord) {
         if format == .tsv {

@@ -1,16 +1,17 @@
 // Input — bytes from a descriptor, a line or a count at a time.
 //
 // Room:    Tools/TurbiditeCLI.
-// Limits:  A line is at most `longestLine` bytes; the buffer grows as bytes arrive, never ahead of
-//          them, so a length that lies costs no memory.
+// Limits:  A line is at most as long as its form can make a record; the buffer grows as bytes
+//          arrive, never ahead of them, so a length that lies costs no memory.
 
 /// A buffered reader.
 ///
 /// Not thread-safe.
 final class Input {
-  /// A value of 64 MiB and a key of 64 KiB with every byte as JSON's six-byte escape, and room for
-  /// the member names.
-  static let longestLine = 6 * ((64 << 20) + (64 << 10)) + 1024
+  /// The longest value and key with every byte escaped by so many, and room for member names.
+  static func longestLine(escapedBy count: Int) -> Int {
+    count * (RecordLimits.valueByteCount + RecordLimits.keyByteCount) + 1024
+  }
   /// One read's size.
   static let chunk = 256 << 10
 
@@ -26,6 +27,7 @@ final class Input {
   private let wakeup: Descriptor
   /// The bytes taken so far.
   private(set) var taken: UInt64 = 0
+  private var lineCount: UInt64 = 0
 
   init(_ descriptor: Descriptor, name: String, wakeup: Descriptor = Signals.wakeup) {
     self.descriptor = descriptor
@@ -67,8 +69,14 @@ final class Input {
   ///
   /// The place is good until the next call. A line that ends with the input instead of a newline
   /// has `isTerminated` false.
-  func nextLine() throws(CommandFailure) -> (range: Range<Int>, isTerminated: Bool)? {
+  ///
+  /// - Parameter escapeByteCount: what a byte takes at most, as the form of the lines escapes it.
+  func nextLine(
+    escapedBy escapeByteCount: Int
+  ) throws(CommandFailure) -> (range: Range<Int>, isTerminated: Bool)? {
+    let limit = Input.longestLine(escapedBy: escapeByteCount)
     var searched = start
+    lineCount += 1
     while true {
       if let newline = firstIndex(of: 0x0a, in: buffer, from: searched, to: end) {
         let range = start..<newline
@@ -77,10 +85,10 @@ final class Input {
         return (range, true)
       }
       let already = end - start
-      guard already <= Input.longestLine else {
+      guard already <= limit else {
         throw .badData(
-          "a line of more than \(Input.longestLine) bytes", at: name,
-          remedy: "check that the input is TSV or NDJSON")
+          "a line of more than \(limit) bytes, which no record takes", at: "\(name):\(lineCount)",
+          remedy: "divide it, or leave it out; check what --as says of the input")
       }
       guard try fill() else { break }
       searched = start + already

@@ -13,6 +13,15 @@ enum EventForm: String, Sendable, CaseIterable, ExpressibleByArgument {
   case tsv
   /// An object with `key` and `value`, as `load` reads them.
   case ndjson
+
+  /// What a byte takes at most in a line.
+  var escapeByteCount: Int {
+    switch self {
+    case .lines: 1
+    case .tsv: RecordFormat.tsv.escapeByteCount
+    case .ndjson: RecordFormat.ndjson.escapeByteCount
+    }
+  }
 }
 
 /// `turbidite append DIR NAME`.
@@ -123,7 +132,7 @@ struct AppendCommand: Verb {
     var isAtEnd = false
     while !isAtEnd {
       do throws(CommandFailure) {
-        if let line = try input.nextLine() {
+        if let line = try input.nextLine(escapedBy: form.escapeByteCount) {
           number += 1
           guard producer == nil || line.isTerminated else {
             throw .badData(

@@ -251,7 +251,7 @@ struct BenchRun {
     while !isAtEnd {
       var batch = Store.Batch()
       while batch.byteCount < Loader.batchByteCount {
-        guard let line = try lines.nextLine() else {
+        guard let line = try lines.nextLine(escapedBy: 1) else {
           isAtEnd = true
           break
         }
