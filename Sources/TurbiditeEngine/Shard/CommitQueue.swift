@@ -107,6 +107,10 @@ final class CommitQueue: Sendable {
   }
 
   private let state = Mutex(State())
+  /// The commits in line that ask for a sync.
+  private let synced = Atomic<Int>(0)
+
+  var syncedCount: Int { synced.load(ordering: .relaxed) }
 
   /// A group takes no more commits once it holds this many bytes: large enough to amortise a sync,
   /// small enough that the first in line does not wait for long.
@@ -137,6 +141,7 @@ final class CommitQueue: Sendable {
   func enqueue(_ commit: PendingCommit) -> Bool {
     state.withLock { state in
       state.pending.append(commit)
+      if commit.isSynced { synced.add(1, ordering: .relaxed) }
       if state.isLed { return false }
       state.isLed = true
       return true
@@ -156,6 +161,7 @@ final class CommitQueue: Sendable {
       }
       let group = Array(state.pending.prefix(count))
       state.pending.removeFirst(count)
+      synced.subtract(group.count { $0.isSynced }, ordering: .relaxed)
       return group
     }
   }

@@ -16,7 +16,7 @@ extension Engine {
     try requireWritable()
     try requireWithinLimits(batch)
     defer { environment.scheduler.operationBoundary() }
-    if commits.tryLead() {
+    if !(synced && gathering.isOpen(environment.clock)) && commits.tryLead() {
       // Nobody waits: the caller writes its own commit and allocates nothing for a queue. While it
       // does, the batch is nobody else's, so that events are numbered in it and not in a copy.
       var group = [EncodedBatch()]
@@ -93,6 +93,7 @@ extension Engine {
   ///
   /// The caller holds the token.
   private func lead() {
+    if commits.syncedCount > 0 { gathering.wait(for: commits, environment.clock) }
     var group = commits.takeGroup()
     refuseUnnumbered(&group)
     let isSimple = !group.contains { $0.isSynced || $0.batch?.appends?.claim != nil }
@@ -255,7 +256,7 @@ extension Engine {
     if hasEvents { try number(&batches) }
     if entryCount > 0 { try append(batches, entryCount: entryCount, synced: synced) }
     if hasEvents { accept(batches) }
-    if synced && !planted(.acknowledgeBeforeSync) { try syncLog() }
+    if synced && !planted(.acknowledgeBeforeSync) { try syncLog(for: batches.count) }
     if entryCount > 0 { try apply(batches, entryCount: entryCount) }
     if hasEvents { streamOffsets.change { $0.announce(in: self) } }
   }
@@ -306,6 +307,14 @@ extension Engine {
       if case .durabilityLost = error { poison(error) }
       throw error
     }
+  }
+
+  /// Syncs the log for `count` commits.
+  private func syncLog(for count: Int) throws(StoreError) {
+    let start = environment.clock.monotonicNanoseconds()
+    try syncLog()
+    gathering.note(
+      count + commits.syncedCount, from: start, to: environment.clock.monotonicNanoseconds())
   }
 
   func syncLog() throws(StoreError) {

@@ -58,6 +58,7 @@ package final class Engine: Sendable {
   /// The trees with a memtable: all that a flush, a log floor or a budget must look at.
   let dirtyTrees = Mutex<[TreeID: Tree]>([:])
   let pressure = PressureGauge()
+  let gathering = SyncGathering()
   /// How often a memtable became a table: scans that hold memtables look for others then.
   let flushCount = Atomic<UInt64>(0)
   let health = Mutex(EngineHealth())
