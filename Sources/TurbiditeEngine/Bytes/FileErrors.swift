@@ -17,10 +17,13 @@ extension FileSystem {
     do throws(SystemError) { try remove(path) } catch { throw StoreError(error) }
   }
 
-  /// Makes a directory, unless its parent holds one of the name.
-  func makeDirectoryIfAbsent(_ path: String, in parent: String) throws(StoreError) {
-    let name = path.split(separator: "/").last.map(String.init) ?? path
-    if try !listFiles(parent).contains(name) { try makeDirectory(path) }
+  /// Makes directories, but those that their parent has.
+  func makeDirectoriesIfAbsent(_ paths: [String], in parent: String) throws(StoreError) {
+    let there = Set(try listFiles(parent))
+    for path in paths {
+      let name = path.split(separator: "/").last.map(String.init) ?? path
+      if !there.contains(name) { try makeDirectory(path) }
+    }
   }
 
   func makeDirectory(_ path: String) throws(StoreError) {

@@ -83,12 +83,11 @@ private struct Opener {
 
   private func create(_ layout: ShardLayout, _ lock: any File) throws(StoreError) -> Engine {
     let store = StoreID(high: environment.random.next(), low: environment.random.next())
-    try fileSystem.makeDirectoryIfAbsent(FileNames.logDirectory, in: "")
-    try fileSystem.makeDirectoryIfAbsent(FileNames.shardsDirectory, in: "")
-    for shard in 0..<UInt32(layout.shardCount) {
-      try fileSystem.makeDirectoryIfAbsent(
-        FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
-    }
+    try fileSystem.makeDirectoriesIfAbsent(
+      [FileNames.logDirectory, FileNames.shardsDirectory], in: "")
+    try fileSystem.makeDirectoriesIfAbsent(
+      (0..<UInt32(layout.shardCount)).map(FileNames.shardDirectory),
+      in: FileNames.shardsDirectory)
     if !planted(.skipCreationSync) { try fileSystem.syncNames(FileNames.shardsDirectory) }
     try fileSystem.syncNames("")
     var state = ManifestState()

@@ -191,10 +191,8 @@ extension Engine {
 
   private func makeDirectories(from old: Int, upTo new: Int) throws(StoreError) {
     guard new > old else { return }
-    for shard in UInt32(old)..<UInt32(new) {
-      try environment.fileSystem.makeDirectoryIfAbsent(
-        FileNames.shardDirectory(shard), in: FileNames.shardsDirectory)
-    }
+    try environment.fileSystem.makeDirectoriesIfAbsent(
+      (UInt32(old)..<UInt32(new)).map(FileNames.shardDirectory), in: FileNames.shardsDirectory)
     try environment.fileSystem.syncNames(FileNames.shardsDirectory)
   }
 
