@@ -75,7 +75,7 @@ extension SystemError {
   /// What the system says of bytes that are no text.
   package static let notTextCode: Int32 = EILSEQ
   /// The path of the working directory is not UTF-8.
-  package var isNotText: Bool { code == Self.notTextCode }
+  package var isNotText: Bool { code == Self.notTextCode && operation == "getcwd" }
 
   /// What was to be opened is a directory, a pipe, a device, a link, or has no possible name.
   package var isNoRegularFile: Bool {

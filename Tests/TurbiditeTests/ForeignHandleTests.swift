@@ -87,6 +87,53 @@ struct ForeignHandleTests {
     try store.blocking.close()
   }
 
+  /// A member of another store's stream took partitions from this one's, or trapped.
+  @Test("a cursor of another store shares no group with this one's")
+  func groups() throws {
+    let store = try SimulatedMachine(seed: 1).open()
+    let other = try SimulatedMachine(seed: 2).open()
+    let own = try store.blocking.createStream("clicks", partitionCount: 4)
+    let foreign = try other.blocking.createStream("clicks", partitionCount: 8)
+    for partition in 0..<4 {
+      try store.blocking.append(NewEvent("x"), to: own, partition: partition)
+    }
+    let intruder = store.join(try EventCursor("reader", of: foreign))
+    let member = store.join(try EventCursor("reader", of: own))
+    expectRefusal("next") { _ = try intruder.blockingNext(waitingAtMost: .zero) }
+    expectRefusal("a move") {
+      try store.blocking.write {
+        $0.move(intruder, behind: EventPosition(partition: 5, offset: 0))
+      }
+    }
+    var seen: Set<Int> = []
+    for _ in 0..<8 {
+      for event in try member.blockingNext(waitingAtMost: .zero) ?? [] {
+        seen.insert(event.position.partition)
+      }
+    }
+    #expect(seen == [0, 1, 2, 3])
+    intruder.leave()
+    try other.blocking.close()
+    try store.blocking.close()
+  }
+
+  @Test("a job over what another store holds is refused")
+  func jobs() throws {
+    let store = try SimulatedMachine(seed: 1).open(Store.Options(shardCount: 16))
+    let other = try SimulatedMachine(seed: 2).open(Store.Options(shardCount: 1))
+    let stream = try other.blocking.createStream("clicks", partitionCount: 16)
+    let words = try other.blocking.createKeyspace("words")
+    for partition in 0..<16 {
+      expectRefusal("partition \(partition)") {
+        _ = try store.blocking.count(over: .events(of: stream, partition: partition))
+      }
+    }
+    expectRefusal("all partitions") { _ = try store.blocking.count(over: .events(of: stream)) }
+    expectRefusal("a scan") { _ = try store.blocking.count(over: .scan(in: words)) }
+    try other.blocking.close()
+    try store.blocking.close()
+  }
+
   @Test("a stream's name drops no keyspace, and a keyspace's no stream")
   func kinds() throws {
     let store = try SimulatedMachine(seed: 3).open()

@@ -81,6 +81,15 @@ struct TrimTests {
     #expect(with < without * 3 / 2, "\(with) with trims, \(without) without")
   }
 
+  /// Lets time pass, and the store do what it does at rest.
+  private func rest(_ machine: SimulatedMachine, _ store: Store) {
+    for _ in 0..<20 {
+      machine.clock.advance(by: 5_000_000_000)
+      _ = store.engine.jobs.runStep { _ in 0 }
+      store.engine.waitUntilIdle()
+    }
+  }
+
   @Test("a store at rest frees what was trimmed, and its bounds are found without passing over it")
   func bounds() throws {
     let machine = SimulatedMachine(seed: 1)
@@ -115,11 +124,7 @@ struct TrimTests {
     paused.isPaused = false
     try again.blocking.flush()
     again.engine.waitUntilIdle()
-    for _ in 0..<20 {
-      machine.clock.advance(by: 5_000_000_000)
-      _ = again.engine.jobs.runStep { _ in 0 }
-      again.engine.waitUntilIdle()
-    }
+    rest(machine, again)
     let entryCount = found.state.trees.flatMap { $0.version.levels.joined() }
       .reduce(0) { $0 + $1.metadata.summary.entryCount }
     #expect(entryCount <= 10)
@@ -174,5 +179,114 @@ struct TrimTests {
       store.engine.abandon()
     }
     #expect(firsts == [0, 1, 2, 3])
+  }
+
+  /// Nothing is left that says so: a merge of tombstones with all that they delete makes no table.
+  @Test("a repair without a manifest brings nothing back that lies before the recorded start")
+  func repairedWithoutManifest() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    let stream = try store.blocking.createStream("clicks", partitionCount: 1)
+    var batch = Store.Batch()
+    for _ in 0..<100 { batch.append(NewEvent("x"), to: stream) }
+    try store.blocking.commit(&batch)
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    let events = stream.state.trees[0].version.levels.joined().map(\.path)
+    let contents = try events.map { try #require(machine.disk.contents($0)) }
+    try store.blocking.trim(stream, partition: 0, before: 100)
+    try store.blocking.flush()
+    rest(machine, store)
+    store.engine.abandon()
+    let disk = machine.disk.copy()
+    for file in try disk.list("") where file.hasPrefix("MANIFEST") { try disk.remove(file) }
+    // The removal was not synced: a power failure brings the file back.
+    for (path, bytes) in zip(events, contents) where disk.contents(path) == nil {
+      try disk.open(path, .create).write(bytes.span.bytes, at: 0)
+    }
+    let again = try repaired(disk)
+    let found = try again.blocking.stream(try #require(try again.blocking.streams().first))
+    #expect(try again.blocking.offsets(of: found, partition: 0) == 100..<100)
+    let event = try again.blocking.events(of: found, partition: 0).next()
+    #expect(event == nil)
+    try again.blocking.close()
+  }
+
+  private func repaired(_ disk: SimulatedDisk) throws -> Store {
+    let target = SimulatedDisk()
+    _ = try Turbidite.repair(
+      disk, name: "simulated", into: "new", of: target, random: SeededRandom(seed: 3)
+    ) { (_, _) throws(StoreError) in }
+    let clock = SimulatedClock()
+    let environment = EngineEnvironment(
+      fileSystem: Subdirectory("new", of: target), clock: clock, random: SeededRandom(seed: 6),
+      scheduler: SeededScheduler(random: SeededRandom(seed: 7), clock: clock),
+      threads: IOThreads(count: 1))
+    return try Store.open(
+      on: StoreMachine(environment: environment, processorCount: 2), name: "simulated",
+      mode: .existing, options: Store.Options())
+  }
+
+  /// Where a partition begins was looked for in the last events of all partitions.
+  @Test("damage in one partition keeps no other from being looked up and appended to")
+  func damage() throws {
+    let machine = SimulatedMachine(seed: 9)
+    let store = try machine.open(Self.options)
+    let stream = try store.blocking.createStream("clicks", partitionCount: 2)
+    let value = Bytes([UInt8](repeating: 7, count: 500))
+    for partition in [0, 1] {
+      var batch = Store.Batch()
+      for _ in 0..<200 { batch.append(NewEvent(value), to: stream, partition: partition) }
+      try store.blocking.commit(&batch)
+    }
+    try store.blocking.compact()
+    store.engine.waitUntilIdle()
+    let table = try #require(stream.state.trees[0].version.levels.joined().last?.path)
+    try store.blocking.close()
+    let probe = try TableProbe(machine.disk.open(table, .read), identity: nil, failure: nil)
+    let index = try #require(probe.index)
+    try machine.disk.corrupt(
+      table, at: Int(index.handle(index.count - 1).offset) + 100, xor: 0x40)
+    let again = try machine.open(Self.options, mode: .existing)
+    let found = try again.blocking.stream("clicks")
+    #expect(try again.blocking.offsets(of: found, partition: 0) == 0..<200)
+    #expect(
+      try again.blocking.append(NewEvent("x"), to: found, partition: 0).offset == 200)
+    #expect(throws: StoreError.self) {
+      try again.blocking.offsets(of: found, partition: 1)
+    }
+    again.engine.abandon()
+  }
+
+  @Test("trims of 64 partitions do not stop writers", arguments: [64, 65])
+  func pressure(partitionCount: Int) throws {
+    let machine = SimulatedMachine(seed: 5)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    let stream = try store.blocking.createStream("clicks", partitionCount: partitionCount)
+    for _ in 0..<2 {
+      var batch = Store.Batch()
+      for index in 0..<partitionCount * 10 {
+        batch.append(NewEvent("some event"), to: stream, partition: index % partitionCount)
+      }
+      try store.blocking.commit(&batch)
+      try store.blocking.compact()
+    }
+    store.engine.waitUntilIdle()
+    for partition in 0..<partitionCount {
+      try store.blocking.trim(stream, partition: partition, before: 10)
+    }
+    let worst = Atomic<Int>(0)
+    let engine = store.engine
+    machine.disk.beforeOperation = { _, _ throws(SystemError) in
+      worst.max(engine.pressure.worstLevel0Count, ordering: .relaxed)
+    }
+    try store.blocking.flush()
+    store.engine.waitUntilIdle()
+    machine.disk.beforeOperation = nil
+    #expect(worst.load(ordering: .relaxed) < PressureGauge.level0Slow)
+    for partition in 0..<partitionCount {
+      #expect(try store.blocking.offsets(of: stream, partition: partition) == 10..<20)
+    }
+    try store.blocking.close()
   }
 }

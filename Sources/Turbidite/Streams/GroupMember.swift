@@ -180,6 +180,8 @@ extension Store {
 /// The groups of a store.
 final class Groups: Sendable {
   private struct Key: Hashable {
+    /// Whose stream it is: who joins with a cursor of another store shares with nobody of this one.
+    var engine: UInt64
     var stream: UInt32
     var cursor: String
   }
@@ -241,7 +243,8 @@ final class Groups: Sendable {
   }
 
   private func key(_ cursor: EventCursor) -> Key {
-    Key(stream: cursor.stream.state.id, cursor: cursor.name)
+    let stream = cursor.stream.state
+    return Key(engine: stream.engineNumber, stream: stream.id, cursor: cursor.name)
   }
 
   /// Changes the shares of a group, and forgets one that is deserted; nil where there is none.

@@ -143,12 +143,14 @@ struct CompactionPicker {
   }
 
   /// Whether a table deletes all that it overlaps, so that to merge both writes next to nothing.
+  ///
+  /// Those do that hold what was trimmed of a stream's partition, from its beginning on. Where a
+  /// map has such keys there may be gaps, and the merge writes what lies in them. Other tables of a
+  /// map that only delete wait until they are merged anyhow: what leaves no table behind says to no
+  /// repair what it replaced (decision 0014), and of a stream its recorded start does.
   private func deletesAll(_ table: TableMetadata) -> Bool {
     let summary = table.summary
     guard summary.entryCount == 0, summary.largestSequence <= oldestSnapshot else { return false }
-    if summary.rangeTombstoneCount == 1 { return true }
-    // Those of a stream's partition follow on each other: each begins where the one before ended.
-    // Where a map has such keys, there may be gaps, and the merge writes what lies in them.
     return summary.smallestKey.withView { smallest in
       summary.largestKey.withView { largest in
         StreamKey.read(smallest) != nil && StreamKey.read(largest) != nil
@@ -204,12 +206,19 @@ struct CompactionPicker {
         tree: tree, inputLevel: 0, outputLevel: base, inputs: movable, outputInputs: [],
         isBottommost: false)
     }
-    // One by one, since a merge takes in what lies between its inputs.
-    let alone = list.first { table in
-      deletesAll(table)
-        && !list.contains { $0.fileNumber != table.fileNumber && $0.overlaps(table) }
+    // Each partition's by themselves, since a merge takes in what lies between its inputs.
+    for table in list where deletesAll(table) {
+      let group = overlapping([table], in: list)
+      if group.allSatisfy(deletesAll) { return plan(0, base, group) }
     }
-    return plan(0, base, alone.map { [$0] } ?? list)
+    return plan(0, base, list)
+  }
+
+  /// These tables, and those that overlap one of them, or one that does: none may stay where others
+  /// go down.
+  private func overlapping(_ group: [TableMetadata], in list: [TableMetadata]) -> [TableMetadata] {
+    let wider = list.filter { table in group.contains { $0.overlaps(table) } }
+    return wider.count == group.count ? group : overlapping(wider, in: list)
   }
 
   /// Whether a table of a level below 0, whose tables ascend, shares a key with another.

@@ -136,7 +136,7 @@ package struct EncodedBatch: Sendable {
     stream: UInt32, partition: UInt32, to start: UInt64, replacing old: UInt64?
   ) {
     let before = holdsValues
-    let first = StreamKey.bytes(partition: partition, offset: old ?? 0)
+    let first = StreamKey.bytes(partition: partition, offset: 0)
     let end = StreamKey.bytes(partition: partition, offset: start)
     first.withView { first in
       end.withView { append(.rangeDeletion, keyspace: stream, first, $0) }

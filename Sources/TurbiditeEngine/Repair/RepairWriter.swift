@@ -23,6 +23,8 @@ struct RepairWriter {
   private var edit = VersionEdit()
   private var largestSequence: UInt64 = 0
   private var pendingByteCount = 0
+  /// Where streams' partitions begin.
+  private var starts: [UInt32: [UInt32: UInt64]] = [:]
   /// The next offsets of streams' partitions, by what was written.
   private var ends: [UInt32: [UInt32: UInt64]] = [:]
   private(set) var movedCursorCount = 0
@@ -148,10 +150,11 @@ struct RepairWriter {
       if slot == tree.shard, try filter.judge(cursor.key, cursor.tag) == .keep {
         if kind.partitionCount == nil {
           try sink.add(cursor.key, cursor.tag, cursor.value)
-        } else {
+          entryCount += 1
+        } else if !isTrimmed(cursor.key, tree.keyspace) {
           try add(cursor, of: tree.keyspace, to: &sink)
+          entryCount += 1
         }
-        entryCount += 1
       }
       if pending > 1 << 20 {
         try progress(pending)
@@ -168,6 +171,38 @@ struct RepairWriter {
     for table in spilled.removeValue(forKey: tree) ?? [] {
       try fileSystem.removeFile(FileNames.table(shard: tree.shard, table.fileNumber))
     }
+  }
+
+  /// Looks for what says where a stream's partitions begin: of any age, as they only move on.
+  mutating func noteStarts(of tree: TreeID, _ tables: [SalvagedTable]) throws(StoreError) {
+    guard keyspaces[tree.keyspace]?.kind.partitionCount != nil else { return }
+    let first = StreamKey.start(of: 0, at: 0)
+    for source in try logSources(of: tree) {
+      try first.withView { first throws(StoreError) in
+        try source.seek(first, Tag(rawValue: .max))
+      }
+      while source.isValid {
+        noteStart(source.key, source.tag, of: tree.keyspace)
+        try source.next()
+      }
+    }
+    for table in tables {
+      try table.forEachEntry(from: first) { noteStart($0, $1, of: tree.keyspace) }
+    }
+  }
+
+  /// Notes where a partition begins, if the entry says so.
+  private mutating func noteStart(_ key: ByteView, _ tag: Tag, of stream: UInt32) {
+    guard tag.isValue, let start = StreamKey.readStart(key) else { return }
+    let known = starts[stream]?[start.partition] ?? 0
+    starts[stream, default: [:]][start.partition] = max(known, start.offset)
+  }
+
+  /// Whether an event lies before its partition's beginning: the range tombstone over it may be
+  /// lost, with the file that said so.
+  private func isTrimmed(_ key: ByteView, _ stream: UInt32) -> Bool {
+    guard let starts = starts[stream], let event = StreamKey.read(key) else { return false }
+    return event.offset < starts[event.partition] ?? 0
   }
 
   /// Adds an entry of a stream: a cursor at the partition's end at most.

@@ -187,6 +187,19 @@ struct SalvagedTable {
     SalvageCursor(self, isWithheld)
   }
 
+  /// Calls `body` with the intact entries from `key` on.
+  func forEachEntry(
+    from key: [UInt8], _ body: (ByteView, Tag) -> Void
+  ) throws(StoreError) {
+    guard let last = bounds.last?.last, !last.precedes(key) else { return }
+    let cursor = SalvageCursor(self) { found, _, _ in key.withView { found.compare($0) < 0 } }
+    try cursor.seekToFirst()
+    while cursor.isValid {
+      body(cursor.key, cursor.tag)
+      try cursor.next()
+    }
+  }
+
   /// Whether newer versions of the key may have been in a lost block right before `block`.
   fileprivate func mayContinue(_ block: Int, _ key: ByteView) -> Bool {
     guard continuedBlocks.contains(block) else { return false }

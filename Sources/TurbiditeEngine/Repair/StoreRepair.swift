@@ -512,6 +512,7 @@ package struct StoreRepair {
     // How far a cursor may have come is known when its stream's events are written.
     let partitioning = Partitioning.firstBytes(StreamKey.partitionByteCount)
     let last = StreamKey.cursors.from.withView { slots.shard(of: $0, partitioning) }
+    for tree in trees { try writer.noteStarts(of: tree, survey.tables[tree] ?? []) }
     for tree in trees where tree.shard != last { try write(tree, &writer) }
     for tree in trees where tree.shard == last { try write(tree, &writer) }
     try writer.finish()

@@ -228,7 +228,9 @@ extension Engine {
   /// is one to which slots move, and the last step of that waits for writers.
   func gaugePressure(of tree: Tree) {
     let isSuspended = tree.work.withLock { $0.isCompactionSuspended || $0.isMoving }
-    pressure.setLevel0Count(isSuspended ? 0 : tree.version.levels[0].count, of: tree.id)
+    // Tables without entries are passed over by readers, and soon merged.
+    let count = tree.version.levels[0].count { $0.metadata.summary.entryCount > 0 }
+    pressure.setLevel0Count(isSuspended ? 0 : count, of: tree.id)
   }
 
   // MARK: - The log's length

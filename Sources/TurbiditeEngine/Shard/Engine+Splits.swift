@@ -15,8 +15,7 @@ extension Engine {
     of keyspace: KeyspaceState, from: [UInt8]?, to: [UInt8]?, partByteCount: Int, limit: Int
   ) throws(StoreError) -> [[UInt8]] {
     precondition(partByteCount > 0)
-    try requireOpen()
-    if keyspace.isDropped { throw .notFound("keyspace \(keyspace.name)") }
+    try requireReadable(keyspace)
     var samples = SplitSamples(from: from, to: to, stepByteCount: max(1, partByteCount / 8))
     for view in views(of: keyspace, from: from, to: to) {
       let version = view.version

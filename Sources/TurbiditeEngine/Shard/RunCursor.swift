@@ -7,36 +7,41 @@ import TurbiditeSystem
 /// Walks tables one after the other, opening each when it is reached.
 final class RunCursor: TableCursor {
   private let tables: [TableHandle]
+  /// The tables that are walked.
+  private let range: Range<Int>
   private var index = -1
 
-  init(_ tables: [TableHandle], access: BlockAccess) {
-    precondition(!tables.isEmpty)
+  /// - Parameter range: of the tables those that are wanted; nil means all.
+  init(_ tables: [TableHandle], within range: Range<Int>? = nil, access: BlockAccess) {
+    self.range = range ?? tables.indices
+    precondition(!self.range.isEmpty)
     self.tables = tables
     super.init(nil, access: access)
   }
 
   override func seekToFirst() throws(StoreError) {
     isValid = false
-    enter(try open(0))
+    enter(try open(range.lowerBound))
     try super.seekToFirst()
   }
 
   override func seekToLast() throws(StoreError) {
     isValid = false
-    enter(try open(tables.count - 1))
+    enter(try open(range.upperBound - 1))
     try super.seekToLast()
   }
 
   override func seek(_ target: ByteView, _ tag: Tag) throws(StoreError) {
     isValid = false
-    enter(try open(TreeVersion.firstIndex(notBefore: target, in: tables)))
+    enter(
+      try open(max(range.lowerBound, TreeVersion.firstIndex(notBefore: target, in: tables))))
     try super.seek(target, tag)
   }
 
   override func seekBefore(_ target: ByteView, _ tag: Tag) throws(StoreError) {
     isValid = false
     let index = TreeVersion.firstIndex(notBefore: target, in: tables)
-    enter(try open(min(index, tables.count - 1)))
+    enter(try open(min(index, range.upperBound - 1)))
     try super.seekBefore(target, tag)
   }
 
@@ -47,7 +52,7 @@ final class RunCursor: TableCursor {
   }
 
   private func open(_ wanted: Int) throws(StoreError) -> TableReader? {
-    guard tables.indices.contains(wanted) else { return nil }
+    guard range.contains(wanted) else { return nil }
     let reader = try tables[wanted].open()
     index = wanted
     return reader

@@ -75,11 +75,16 @@ final class ScanCursor {
       }
       if let active = version.active { add(active.memtable) }
       for frozen in version.frozen { add(frozen.memtable) }
-      for table in version.levels[0] {
+      // A table that the range does not meet is not even opened: its damage is none of the range's.
+      for table in version.levels[0]
+      where table.metadata.summary.entryCount > 0 && table.meets(from: from, to: to) {
         add(try table.open().makeCursor(access: access))
       }
-      for run in version.runs { add(RunCursor(run, access: access)) }
-      for table in version.tombstoned {
+      for run in version.runs {
+        let range = TreeVersion.indices(of: run, from: from, to: to)
+        if !range.isEmpty { add(RunCursor(run, within: range, access: access)) }
+      }
+      for table in version.tombstoned where table.meets(from: from, to: to) {
         sets.append(try table.open().rangeTombstones.visible(at: sequence, from: from, to: to))
       }
     }

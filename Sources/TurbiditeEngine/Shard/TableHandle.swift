@@ -55,6 +55,13 @@ final class TableHandle: Sendable {
     return order < 0 || (order == 0 && metadata.summary.largestIsExclusive)
   }
 
+  /// Whether any key in `[from, to)` may lie in the table's range; nil is unbounded.
+  func meets(from: [UInt8]?, to: [UInt8]?) -> Bool {
+    if let from, from.withView({ ends(before: $0) }) { return false }
+    if let to, to.withView({ smallestKey.compare($0) >= 0 }) { return false }
+    return true
+  }
+
   /// The open table; opens it when it is not.
   func open() throws(StoreError) -> TableReader {
     slot.noteUse()

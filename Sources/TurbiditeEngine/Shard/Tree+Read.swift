@@ -57,6 +57,15 @@ extension TreeVersion {
     }
     return low
   }
+
+  /// The tables of a sorted level that may hold keys in `[from, to)`.
+  static func indices(of level: [TableHandle], from: [UInt8]?, to: [UInt8]?) -> Range<Int> {
+    let low = from?.withView { firstIndex(notBefore: $0, in: level) } ?? 0
+    guard let to else { return low..<level.count }
+    var high = to.withView { firstIndex(notBefore: $0, in: level) }
+    if high < level.count, level[high].meets(from: nil, to: to) { high += 1 }
+    return low..<max(low, high)
+  }
 }
 
 /// One point lookup on its way down.

@@ -19,11 +19,11 @@ extension Descriptor {
 }
 
 extension CommandLine {
-  /// The place of the first argument that is not UTF-8; nil when all are.
+  /// The place of the first argument, from 1 on, that is not UTF-8; nil when all are.
   ///
   /// In `arguments` such bytes have become U+FFFD, so that two keys, names or paths would be one.
   static var firstNotText: Int? {
-    (0..<Int(argc)).first { index in
+    (1..<max(1, Int(argc))).first { index in
       // Safe: the system gives `argc` strings that end with a zero; nothing here changes them.
       guard let argument = unsafe unsafeArgv[index] else { return false }
       return unsafe String(validatingCString: argument) == nil
