@@ -149,4 +149,24 @@ struct ForeignHandleTests {
     try store.blocking.dropKeyspace("words")
     try store.blocking.close()
   }
+
+  /// It was told that its event has offset 0, of a stream that was gone.
+  @Test("a batch with events of a stream that was dropped meanwhile is refused as a whole")
+  func dropped() throws {
+    let store = try SimulatedMachine(seed: 4).open()
+    let stream = try store.blocking.createStream("clicks", partitionCount: 2)
+    try store.blocking.append(NewEvent("x"), to: stream)
+    var batch = Store.Batch()
+    batch.put("beside", "it")
+    batch.append(NewEvent("y"), to: stream)
+    try store.blocking.dropStream("clicks")
+    #expect {
+      try store.blocking.commit(&batch)
+    } throws: { error in
+      if case StoreError.notFound = error { true } else { false }
+    }
+    #expect(try store.blocking.get("beside") == nil)
+    try store.blocking.put("later", "it")
+    try store.blocking.close()
+  }
 }

@@ -79,7 +79,9 @@ struct StreamOffsets {
     for place in batch.places {
       if let last, last.stream == place.stream, last.partition == place.partition { continue }
       last = place
-      if streams[place.stream] == nil { streams[place.stream] = engine.counters(of: place.stream) }
+      if streams[place.stream] == nil {
+        streams[place.stream] = try engine.counters(of: place.stream)
+      }
       try streams[place.stream]?.lookUp(place, engine)
     }
   }
@@ -99,11 +101,12 @@ struct StreamOffsets {
         let stream = places[start].stream
         let end = places[start...].firstIndex { $0.stream != stream } ?? places.count
         defer { start = end }
-        guard var counters = streams.removeValue(forKey: stream) ?? engine.counters(of: stream)
-        else {
-          // Dropped while the commit was on its way: the events go where the stream went.
-          offsets.append(contentsOf: repeatElement(0, count: end - start))
-          continue
+        // In a group of many all were looked up: only its own batch fails for want of a stream.
+        var counters: Counters
+        if let known = streams.removeValue(forKey: stream) {
+          counters = known
+        } else {
+          counters = try engine.counters(of: stream)
         }
         touched.insert(stream)
         defer { streams[stream] = counters }
@@ -143,10 +146,14 @@ struct StreamOffsets {
 }
 
 extension Engine {
-  /// Counters of a stream that nothing was appended to yet; nil where there is no such stream.
-  fileprivate func counters(of stream: UInt32) -> StreamOffsets.Counters? {
-    let partitionCount = keyspaces.withLock { $0[stream]?.partitionCount }
-    return partitionCount.map { StreamOffsets.Counters(partitionCount: $0) }
+  /// Counters of a stream that nothing was appended to yet.
+  ///
+  /// - Throws: `notFound` where it was dropped while the commit was on its way.
+  fileprivate func counters(of stream: UInt32) throws(StoreError) -> StreamOffsets.Counters {
+    guard let partitionCount = keyspaces.withLock({ $0[stream]?.partitionCount }) else {
+      throw .notFound("stream number \(stream)")
+    }
+    return StreamOffsets.Counters(partitionCount: partitionCount)
   }
 
   /// One more than the offset of a partition's last event, by what is in the store.
