@@ -15,7 +15,8 @@ public struct Retention: Sendable, Hashable {
   public var maximumByteCount: Int?
   /// Keep what a cursor has yet to pass.
   ///
-  /// A cursor that was never moved in a partition keeps all of it.
+  /// A cursor that was never moved in a partition keeps all of it; one that was never moved at all
+  /// is not there yet, and keeps nothing.
   ///
   /// With neither age nor size all goes that every cursor has passed, and nothing of a stream
   /// without cursors.
