@@ -9,7 +9,8 @@ import TurbiditeSimulation
 
 @Suite("Retention")
 struct RetentionTests {
-  private static var options: Store.Options {
+  /// Small memtables and tables.
+  static var options: Store.Options {
     var options = Store.Options(shardCount: 2)
     options.memtableByteCount = 64 << 10
     options.tableByteCount = 64 << 10

@@ -35,17 +35,12 @@ struct TrimTests {
   }
 
   private static var options: Store.Options {
-    var options = Store.Options(shardCount: 1)
-    options.memtableByteCount = 64 << 10
-    options.tableByteCount = 64 << 10
-    options.memoryBudgetByteCount = 2 << 20
-    options.compresses = false
+    var options = RetentionTests.options
+    options.shardCount = 1
     return options
   }
 
-  /// A trim that ends within a table has the rest of that one rewritten, and so up to half of all.
-  ///
-  /// - Returns: the bytes written to tables for 80 rounds of events, of which the last 20 rounds are kept.
+  /// The bytes written to tables for 80 rounds of events, of which the last 20 or so are kept.
   private func tableByteCount(partitionCount: Int, trims: Bool) throws -> Int {
     let machine = SimulatedMachine(seed: 31)
     let traffic = TableTraffic(of: machine)
@@ -73,12 +68,12 @@ struct TrimTests {
   }
 
   /// A range tombstone lay in the table of events that came after it, which so overlapped all the
-  /// tables of those that stay.
+  /// tables of those that stay: 2.6 and 2.9 times the bytes.
   @Test("events are written to tables once, with trims as without", arguments: [1, 5])
   func writtenOnce(partitionCount: Int) throws {
     let without = try tableByteCount(partitionCount: partitionCount, trims: false)
     let with = try tableByteCount(partitionCount: partitionCount, trims: true)
-    #expect(with < without * 3 / 2, "\(with) with trims, \(without) without")
+    #expect(with < without * 5 / 4, "\(with) with trims, \(without) without")
   }
 
   /// Lets time pass, and the store do what it does at rest.

@@ -147,14 +147,15 @@ struct RepairWriter {
           "a key of shard \(tree.shard) belongs to shard \(slot) in the layout: the manifest that"
             + " knew the layout is lost, and it was not the usual one")
       }
-      if slot == tree.shard, try filter.judge(cursor.key, cursor.tag) == .keep {
+      if slot == tree.shard, try filter.judge(cursor.key, cursor.tag) == .keep,
+        !isTrimmed(cursor.key, tree.keyspace)
+      {
         if kind.partitionCount == nil {
           try sink.add(cursor.key, cursor.tag, cursor.value)
-          entryCount += 1
-        } else if !isTrimmed(cursor.key, tree.keyspace) {
+        } else {
           try add(cursor, of: tree.keyspace, to: &sink)
-          entryCount += 1
         }
+        entryCount += 1
       }
       if pending > 1 << 20 {
         try progress(pending)

@@ -162,7 +162,9 @@ extension Engine {
   fileprivate func nextOffset(
     ofStream stream: UInt32, partition: UInt32
   ) throws(StoreError) -> UInt64 {
-    guard let keyspace = keyspaces.withLock({ $0[stream] }) else { return 0 }
+    guard let keyspace = keyspaces.withLock({ $0[stream] }) else {
+      throw .notFound("stream number \(stream)")
+    }
     return try offsets(of: keyspace, partition: partition, at: visibleSequence).upperBound
   }
 
