@@ -87,6 +87,19 @@ struct StreamVerbProcessTests {
     #expect(try run(["cursors", store, "--format", "tsv"]).text.contains("s\tg\t"))
   }
 
+  @Test("a group that has been given nothing yet keeps what retain --unread would drop")
+  func newGroup() throws {
+    #expect(
+      try run(["append", store, "s", "--create", "--partitions", "2"], input: "a\nb\nc\n").status
+        == 0)
+    #expect(try run(["tail", store, "s", "--group", "other", "--values"]).status == 0)
+    #expect(try run(["tail", store, "s", "--group", "g", "--limit", "0"]).output.isEmpty)
+    let outcome = try run(["retain", store, "s", "--unread", "--json"])
+    #expect(outcome.status == 0 && outcome.text.contains(#""events":0"#), "\(outcome.text)")
+    let news = try run(["tail", store, "s", "--group", "g", "--values"]).text
+    #expect(news.split(separator: "\n").sorted() == ["a", "b", "c"])
+  }
+
   @Test("retain --last-of-key keeps the last event of each key, where it is")
   func lastOfKey() throws {
     let input = (0..<60).map { "user\($0 % 3)\tvalue \($0)\n" }.joined()

@@ -55,8 +55,8 @@ public struct Repair: Sendable, Hashable {
   public var files: [File]
   /// Why the manifest could not guide the repair; nil when it did.
   ///
-  /// Tables and log then speak for themselves: names of keyspaces may be lost, and keyspaces that
-  /// were dropped may be back.
+  /// Tables and log then speak for themselves: names of keyspaces may be lost, a stream of which
+  /// only the log is left is a map of its entries, and keyspaces that were dropped may be back.
   public var manifestTrouble: String?
   /// The names of the keyspaces of the new store, the default one among them as an empty name.
   public var keyspaces: [String]

@@ -297,7 +297,7 @@ extension Engine {
         failure = error
       }
     }
-    abandon()
+    endWork(removingObsolete: failure == nil && !isReadOnly)
     if let failure { throw failure }
   }
 
@@ -318,12 +318,17 @@ extension Engine {
   /// written.
   ///
   /// What was acknowledged is in the log.
-  package func abandon() {
+  package func abandon() { endWork(removingObsolete: false) }
+
+  private func endWork(removingObsolete: Bool) {
     // The lock belongs to the process that opened the store, and so do the threads.
     guard !isForked, markClosed() else { return }
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()
+    // Whoever closes a store finds no files in it that it does not consist of: the threads that
+    // remove them may not have come to it. Under the lock still, as the next writer removes them.
+    if removingObsolete { removeObsolete() }
     do throws(SystemError) {
       try lockFile?.unlock(from: 0, to: UInt64(Int64.max))
     } catch {

@@ -63,7 +63,16 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
   }
 
   override func step() throws(StoreError) -> Bool {
-    guard let files = engine.obsolete.takeAll() else { return false }
+    engine.removeObsolete()
+    return false
+  }
+}
+
+extension Engine {
+  /// Removes the obsolete files that no reader in another process can still need; the others are
+  /// tried again later.
+  func removeObsolete() {
+    guard let files = obsolete.takeAll() else { return }
     var kept: [ObsoleteFile] = []
     var failure: StoreError?
     // Segments go in their order, durably: an older one that a power loss brought back alone would
@@ -76,17 +85,17 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
       do throws(StoreError) {
         let waits = isSegment && keepsSegments
         let isNeeded = try isNeeded(file)
-        if waits || isNeeded || engine.environment.rarePaths.takes(.keepObsoleteFile) {
+        if waits || isNeeded || environment.rarePaths.takes(.keepObsoleteFile) {
           keepsSegments = keepsSegments || isSegment
         } else if isSegment {
-          try engine.environment.fileSystem.removeFile(file.path)
+          try environment.fileSystem.removeFile(file.path)
           isKept = false
-          try engine.environment.fileSystem.syncNames(FileNames.logDirectory)
+          try environment.fileSystem.syncNames(FileNames.logDirectory)
         } else {
-          try engine.environment.fileSystem.removeFile(file.path)
+          try environment.fileSystem.removeFile(file.path)
           isKept = false
           if case .table(let shard, let number) = FileNames.kind(of: file.path) {
-            engine.tables.gone.wasRemoved(number, shard: shard)
+            tables.gone.wasRemoved(number, shard: shard)
           }
         }
       } catch {
@@ -96,15 +105,14 @@ final class DeletionJob: BackgroundJob, @unchecked Sendable {
       }
       if isKept { kept.append(file) }
     }
-    if engine.obsolete.putBack(kept) { engine.deleteObsolete() }
-    if !kept.isEmpty { engine.lookAgainSoon() }
-    engine.report(failure, of: .removal)
-    return false
+    if obsolete.putBack(kept) { deleteObsolete() }
+    if !kept.isEmpty { lookAgainSoon() }
+    report(failure, of: .removal)
   }
 
   /// Whether a reader holds a state that the file was part of.
   private func isNeeded(_ file: ObsoleteFile) throws(StoreError) -> Bool {
-    guard let lock = engine.lockFile else { return true }
+    guard let lock = lockFile else { return true }
     if planted(.deleteFilesOfReaders) { return false }
     do throws(SystemError) {
       return try lock.isLockedElsewhere(

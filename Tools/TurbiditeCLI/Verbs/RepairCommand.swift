@@ -17,10 +17,12 @@ struct RepairCommand: Verb {
       saved, only the repair itself counts. A lost commit of the log does not say which keys it \
       changed: their older values may show, also of keys that it deleted. An interrupt ends the \
       command with nothing made; what a kill leaves, .NAME.repair, the next attempt clears. \
-      Without a manifest, tables and log speak for themselves: keyspaces that were dropped may be \
-      back, and nothing tells whether a table, or the newest segment of the log, is missing as \
-      well, and keys that it deleted are back; a store whose shards came and went has one. The \
-      exit status is 76 when anything is lost or no manifest tells, and 0 when all is saved.
+      Without a manifest, tables and log speak for themselves: keyspaces and streams are named by \
+      their numbers, as keyspace-1; a stream of which no table is there is a map of its entries; \
+      what was dropped may be back, and nothing tells whether a table, or the newest segment of \
+      the log, is missing as well, and keys that it deleted are back; a store whose shards came \
+      and went has one. The exit status is 76 when anything is lost or no manifest tells, and 0 \
+      when all is saved.
       """)
 
   @Argument(help: "The damaged store's directory.") var directory: String
@@ -232,7 +234,8 @@ struct RepairCommand: Verb {
     }
     if !repair.uncertainKeyspaces.isEmpty {
       global.console.note(
-        "without a manifest nothing tells whether keyspaces were dropped; these may be back: "
+        "without a manifest nothing tells whether keyspaces were dropped, nor, unless an older one"
+          + " does, their names, or that one without tables was a stream; these may be back: "
           + repair.uncertainKeyspaces.map(Escapes.visible).joined(separator: ", "))
     }
     if repair.movedCursorCount > 0 {

@@ -11,11 +11,10 @@ struct RetainCommand: Verb {
     commandName: "retain", abstract: "Drop what need not be kept of a stream.",
     discussion: """
       By age and by size whole files go, the oldest first; the log is put into files before. What \
-      a cursor had yet to pass is reported, or kept with --unread; a group that was given nothing \
-      yet has no cursor. With --unread alone all goes that every cursor has passed. --last-of-key \
-      then removes each event that a later one with the same key has replaced, and a key's last \
-      one if it has no value, is a day old, and every cursor has passed it. The room is free when \
-      a compaction has come by.
+      a cursor had yet to pass is reported, or kept with --unread. With --unread alone all goes \
+      that every cursor has passed. --last-of-key then removes each event that a later one with \
+      the same key has replaced, and a key's last one if it has no value, is a day old, and every \
+      cursor has passed it. The room is free when a compaction has come by.
       """)
 
   @Argument(help: "The store's directory.") var directory: String

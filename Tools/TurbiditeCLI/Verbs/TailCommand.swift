@@ -17,7 +17,8 @@ struct TailCommand: Verb {
       the log: it looks ten times a second whether there is something, and where there is, opens \
       the store anew for reading, which takes as long as reading its log does. With --group it \
       begins where the cursor of that name stands, and moves it behind what was written out: the \
-      same command prints what is new since the last time. It needs a store that nobody else writes.
+      same command prints what is new since the last time. A cursor that is nowhere yet is put at \
+      the first events, for retain --unread to keep them. It needs a store that nobody else writes.
       """)
 
   @Argument(help: "The store's directory.") var directory: String
@@ -76,9 +77,10 @@ struct TailCommand: Verb {
     try withStore(at: directory, mode: .existing) { store in
       let stream = try store.blocking.stream(name)
       let cursor = try EventCursor(group, of: stream)
+      var places = try store.blocking.offsets(of: cursor)
+      if places.isEmpty { places = try place(cursor, in: store) }
       let tail = store.blocking.tail(
-        stream, partitions: partition.map { [$0] },
-        from: .offsets(try store.blocking.offsets(of: cursor)))
+        stream, partitions: partition.map { [$0] }, from: .offsets(places))
       while remaining > 0 {
         let events = try tail.next(waitingAtMost: .zero).prefix(remaining)
         if events.isEmpty { return }
@@ -93,6 +95,21 @@ struct TailCommand: Verb {
         try Signals.check()
       }
     }
+  }
+
+  /// Puts a new cursor at the first events: there it is seen, and keeps what it has yet to pass.
+  private func place(
+    _ cursor: EventCursor, in store: Store
+  ) throws(StoreError) -> [Int: UInt64] {
+    var places: [Int: UInt64] = [:]
+    var batch = Store.Batch()
+    for partition in partition.map({ [$0] }) ?? Array(0..<cursor.stream.partitionCount) {
+      let first = try store.blocking.offsets(of: cursor.stream, partition: partition).lowerBound
+      places[partition] = first
+      batch.move(cursor, to: EventPosition(partition: partition, offset: first))
+    }
+    try store.blocking.commit(&batch)
+    return places
   }
 
   /// How far a stream was printed.
