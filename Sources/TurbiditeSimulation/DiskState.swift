@@ -52,6 +52,8 @@ struct DiskState: Sendable {
   /// The files and directories that are open: by the number of the opening.
   var openFiles: [Int: Int] = [:]
   var nextNumber = 1
+  /// Bytes to which zeros were written ahead, so that later syncs have less to do.
+  var zeroedByteCount = 0
   /// The moment of the next change.
   var nextOrder = 1
   /// Every change of names before this moment is durable on a disk that keeps a journal of them,

@@ -74,6 +74,9 @@ public final class SimulatedDisk: FileSystem {
   /// The files and directories that are open, without the root.
   public var openFileCount: Int { state.withLock { $0.disk.openFiles.count } }
 
+  /// The bytes to which zeros were written so that later syncs have less to do.
+  package var zeroedByteCount: Int { state.withLock { $0.disk.zeroedByteCount } }
+
   /// A hash of all that would survive if the power failed now and nothing else arrived.
   public var durableHash: UInt64 { state.withLock { $0.disk }.durableHash }
 
@@ -318,6 +321,16 @@ public final class SimulatedDisk: FileSystem {
 
   /// A file's or directory's last reference is gone.
   func close(_ opening: Int) { state.withLock { $0.disk.close(opening) } }
+
+  /// Zeros are written where zeros were.
+  func noteZeros(_ file: Int, from start: Int, to end: Int) {
+    state.withLock { state in
+      let there = state.disk.files[file]?.current.read(start, end - start) ?? []
+      precondition(there.count == end - start, "zeros are written to what was allocated")
+      precondition(there.allSatisfy { $0 == 0 }, "zeros are written over what is there")
+      state.disk.zeroedByteCount += there.count
+    }
+  }
 
   /// A position that a file may have, as the real system takes it.
   static func position(

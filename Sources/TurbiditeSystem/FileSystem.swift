@@ -98,6 +98,12 @@ package protocol File: AnyObject, Sendable {
   /// Grows the file to `byteCount` bytes of zeros that occupy space. Never shrinks it.
   func preallocate(through byteCount: UInt64) throws(SystemError)
 
+  /// Writes zeros to bytes `[start, end)`, which were allocated and never written: so the file
+  /// system knows that they are in use, and need not be told with the sync of what comes there.
+  ///
+  /// A hint: the bytes read the same after it, whether it succeeds or not.
+  func writeZeros(from start: UInt64, to end: UInt64)
+
   /// Cuts the file to `byteCount` bytes.
   func truncate(to byteCount: UInt64) throws(SystemError)
 

@@ -81,6 +81,12 @@ final class PosixFile: File {
     throw SystemError(operation: "fallocate", path: path, code: code)
   }
 
+  func writeZeros(from start: UInt64, to end: UInt64) {
+    guard start < end, end <= UInt64(Int64.max) else { return }
+    // What cannot be written is zero all the same, and who writes there next hears of it.
+    _ = guarded { writeZeros(from: off_t(start), to: off_t(end)) }
+  }
+
   func beginWriteback(from start: UInt64, to end: UInt64) {
     guard start < end, end <= UInt64(Int64.max) else { return }
     withExtendedLifetime(self) {
@@ -197,8 +203,10 @@ final class PosixFile: File {
     }
   }
 
+  private static let zeros = [UInt8](repeating: 0, count: 1 << 16)
+
   private func writeZeros(from start: off_t, to end: off_t) -> Int32 {
-    let zeros = [UInt8](repeating: 0, count: 1 << 16)
+    let zeros = Self.zeros
     var next = start
     while next < end {
       let count = min(off_t(zeros.count), end - next)

@@ -101,6 +101,22 @@ struct PosixFileSystemTests {
     }
   }
 
+  @Test("zeros written ahead leave a file as it was")
+  func zeros() throws {
+    let system = try PosixFileSystem.openRoot(directory.path)
+    let file = try system.open("f", .create)
+    let byteCount = 200 << 10
+    try file.write([UInt8](repeating: 7, count: 100), at: 0)
+    try file.preallocate(through: UInt64(byteCount))
+    file.writeZeros(from: 100, to: UInt64(byteCount - 1))
+    #expect(try file.size() == UInt64(byteCount))
+    let expected = [UInt8](repeating: 7, count: 100) + [UInt8](repeating: 0, count: byteCount - 100)
+    #expect(try file.allBytes() == expected)
+    file.writeZeros(from: 200, to: 100)
+    file.writeZeros(from: 0, to: .max)
+    #expect(try file.allBytes() == expected)
+  }
+
   @Test("Two opens of one file exclude each other, and a closed one does not")
   func locks() throws {
     let system = try PosixFileSystem.openRoot(directory.path)

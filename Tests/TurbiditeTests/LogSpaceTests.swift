@@ -38,6 +38,34 @@ struct LogSpaceTests {
     try store.blocking.close()
   }
 
+  @Test("zeros are written ahead of short frames that are synced, one after the other, alone")
+  func zeros() throws {
+    let machine = SimulatedMachine(seed: 4)
+    let store = try machine.open(Store.Options(shardCount: 1))
+    /// The bytes to which zeros are written ahead of one commit.
+    func zeroed(_ durability: Durability, _ valueByteCount: Int = 10) throws -> Int {
+      let before = machine.disk.zeroedByteCount
+      // Not to be compressed.
+      let random = SeededRandom(seed: UInt64(before))
+      let value = Bytes((0..<valueByteCount).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+      try store.blocking.put("key", value, durability: durability)
+      return machine.disk.zeroedByteCount - before
+    }
+    #expect(try zeroed(.synced) == 0)
+    let first = try zeroed(.synced)
+    #expect(0 < first && first <= 256 << 10)
+    // What was written ahead is for these.
+    for _ in 0..<10 { #expect(try zeroed(.synced) == 0) }
+    for _ in 0..<500 { #expect(try zeroed(.buffered, 1000) == 0) }
+    #expect(try zeroed(.synced) == 0)
+    #expect(try zeroed(.synced) > 0)
+    for _ in 0..<4 { #expect(try zeroed(.synced, 200 << 10) == 0) }
+    try store.blocking.close()
+    let again = try machine.open()
+    #expect(try again.blocking.get("key")?.count == 200 << 10)
+    try again.blocking.close()
+  }
+
   @Test("records that repeat themselves take less of the log, unless the store does not compress")
   func compression() throws {
     var taken: [Bool: Int] = [:]

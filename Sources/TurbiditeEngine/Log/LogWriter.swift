@@ -3,8 +3,9 @@
 // Room:    Engine/Log.
 // Format:  FORMAT.md section 4.
 // Source:  Preallocation: measured here, a sync of a preallocated file costs two thirds of one of a
-//          growing file. Segments are not recycled: old frames under new headers have led other
-//          engines to replay the past (RocksDB issues 6351 and 12403).
+//          growing file. PostgreSQL fills its segments with zeros; see decision 0036. Segments are
+//          not recycled: old frames under new headers have led other engines to replay the past
+//          (RocksDB issues 6351 and 12403).
 
 import Synchronization
 import TurbiditeSystem
@@ -46,6 +47,10 @@ final class LogWriter: Sendable {
     var number: UInt64
     var offset: UInt64 = 0
     var allocatedByteCount: UInt64 = 0
+    /// Up to here zeros were written ahead of frames.
+    var zeroedByteCount: UInt64 = 0
+    /// The last frame was synced.
+    var wasSynced = false
     var scratch: [UInt8] = []
     /// Made for the first frame that is compressed.
     var compressor: Compressor?
@@ -214,7 +219,8 @@ final class LogWriter: Sendable {
         && leading.offset > UInt64(LogSegmentHeader.byteCount)
     if rotates { try rotate(lastSequence: lastSequence, &leading) }
     try write(
-      kind: kind, firstSequence: firstSequence, isCompressed: isCompressed, &leading)
+      kind: kind, firstSequence: firstSequence, isCompressed: isCompressed, isSynced: isSynced,
+      &leading)
     return rotates
   }
 
@@ -237,7 +243,8 @@ final class LogWriter: Sendable {
 
   /// Seals the frame in `scratch` and writes it at the end of the current segment.
   private func write(
-    kind: FrameKind, firstSequence: UInt64, isCompressed: Bool, _ leading: inout Leading
+    kind: FrameKind, firstSequence: UInt64, isCompressed: Bool, isSynced: Bool = false,
+    _ leading: inout Leading
   ) throws(StoreError) {
     guard let file = leading.file else { preconditionFailure("no segment is open") }
     let synced = planted(.claimSyncedTooEarly) ? position : syncedPosition
@@ -249,6 +256,8 @@ final class LogWriter: Sendable {
     do throws(SystemError) {
       try allocate(file, through: end, &leading)
       wasBegun = true
+      if isSynced && leading.wasSynced { writeZeros(file, behind: end, &leading) }
+      leading.wasSynced = isSynced
       try file.write(leading.scratch.span.rawBytes, at: leading.offset)
     } catch {
       try cutAfterFailedWrite(file, error, wasBegun: wasBegun, &leading)
@@ -273,6 +282,23 @@ final class LogWriter: Sendable {
       try file.preallocate(through: end)
       leading.allocatedByteCount = end
     }
+  }
+
+  /// How far zeros are written ahead of frames that are synced (decision 0036).
+  private static let zeroedAheadByteCount: UInt64 = 256 << 10
+
+  /// Writes zeros to the blocks behind a frame that ends at `end`, for those that follow.
+  ///
+  /// The sync of a block that was allocated and never written waits for the file system's journal,
+  /// too. A long frame brings so many blocks that writing them twice takes longer than that.
+  private func writeZeros(_ file: any File, behind end: UInt64, _ leading: inout Leading) {
+    let isLong = end - leading.offset > Self.zeroedAheadByteCount / 2
+    guard end > leading.zeroedByteCount, !isLong else { return }
+    let target = min(leading.allocatedByteCount, end + Self.zeroedAheadByteCount)
+    // The block in which the frame ends is written with it.
+    let start = (end + 4095) / 4096 * 4096
+    if start < target { file.writeZeros(from: start, to: target) }
+    leading.zeroedByteCount = target
   }
 
   /// Takes room on the disk for a frame of `byteCount` bytes, in the segment that it would go to.
@@ -320,6 +346,7 @@ final class LogWriter: Sendable {
     do throws(SystemError) {
       if !planted(.keepFailedFrame) { try file.truncate(to: leading.offset) }
       leading.allocatedByteCount = leading.offset
+      leading.zeroedByteCount = 0
       if wasBegun && !planted(.cutFailedFrameInCache) { try file.sync() }
     } catch {
       throw StoreError(sync: failure)
@@ -340,6 +367,8 @@ final class LogWriter: Sendable {
       store: store, number: number, previousNumber: leading.number, basePosition: base,
       syncedPosition: syncedPosition, lastSequence: lastSequence)
     leading.allocatedByteCount = 0
+    leading.zeroedByteCount = 0
+    leading.wasSynced = false
     leading.offset = 0
     let directory = try fileSystem.openNames(FileNames.logDirectory)
     let file = try fileSystem.openFile(FileNames.logSegment(number), .create)

@@ -55,6 +55,7 @@ final class TableTestFile: File {
   }
 
   func preallocate(through byteCount: UInt64) throws(SystemError) {}
+  func writeZeros(from start: UInt64, to end: UInt64) {}
   func beginWriteback(from start: UInt64, to end: UInt64) {}
 
   func truncate(to byteCount: UInt64) throws(SystemError) {}
