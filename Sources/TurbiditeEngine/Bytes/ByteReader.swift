@@ -32,6 +32,7 @@ struct ByteReader {
   var remaining: Int { bytes.count &- offset }
   var isAtEnd: Bool { offset == bytes.count }
 
+  @inline(__always)
   mutating func integer<Value: FixedWidthInteger & BitwiseCopyable>(
     _ type: Value.Type
   ) throws(DecodingFailure) -> Value {
@@ -40,16 +41,26 @@ struct ByteReader {
     return bytes.load(offset, as: type)
   }
 
+  @inline(__always)
   mutating func byte() throws(DecodingFailure) -> UInt8 { try integer(UInt8.self) }
 
   /// Reads one varint; the encoding must be the shortest, so that equal values have equal bytes.
+  @inline(__always)
   mutating func varint() throws(DecodingFailure) -> UInt64 {
-    let start = offset
     // Nearly all that is counted here is small.
-    if start < bytes.count, bytes[start] < 0x80 {
-      offset = start &+ 1
-      return UInt64(bytes[start])
+    if offset < bytes.count {
+      let first = bytes[offset]
+      if first < 0x80 {
+        offset &+= 1
+        return UInt64(first)
+      }
     }
+    return try longVarint()
+  }
+
+  @inline(never)
+  private mutating func longVarint() throws(DecodingFailure) -> UInt64 {
+    let start = offset
     var value: UInt64 = 0
     var shift: UInt64 = 0
     var position = offset

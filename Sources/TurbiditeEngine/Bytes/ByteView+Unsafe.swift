@@ -185,6 +185,7 @@ extension [UInt8] {
   /// Appends what `body` writes, at most `room` bytes.
   ///
   /// The array is looked at once, not for each field: half the cost of encoding a short entry.
+  @inline(__always)
   mutating func append(room: Int, _ body: (inout RoomWriter) -> Void) {
     precondition(room > 0)
     append(addingCapacity: room) { output in
@@ -236,6 +237,7 @@ extension Span<UInt8> {
 
 extension RawSpan {
   /// Lends the bytes as a view for the duration of `body`.
+  @inline(__always)
   func withView<Result: ~Copyable, Failure: Error>(
     _ body: (ByteView) throws(Failure) -> Result
   ) throws(Failure) -> Result {

@@ -83,6 +83,7 @@ struct EventBytes {
   var headers: [EventContent.Header]
 
   /// The bytes that ``encode(into:)`` writes.
+  @inline(__always)
   var byteCount: Int {
     let keyCount = key?.count ?? 0
     var count = 8 + varintByteCount(UInt64(keyCount + 1)) + keyCount
@@ -94,6 +95,7 @@ struct EventBytes {
     return count
   }
 
+  @inline(__always)
   func encode(into writer: inout RoomWriter) {
     writer.append(littleEndian: timestamp ?? 0)
     // One more than the key's length, so that no key and an empty one differ.

@@ -135,6 +135,14 @@ struct RoomWriter: ~Copyable {
     count &+= MemoryLayout<Value>.size
   }
 
+  /// Overwrites the integer at `offset` of the room, low byte first.
+  @inline(__always)
+  func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+    precondition(offset >= 0)
+    precondition(offset <= capacity &- MemoryLayout<Value>.size)
+    unsafe start.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
+  }
+
   /// Appends a varint, as ``Swift/Array/append(varint:)-(UInt64)`` does.
   @inline(__always)
   mutating func append(varint value: UInt64) {

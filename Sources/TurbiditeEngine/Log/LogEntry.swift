@@ -59,6 +59,7 @@ package struct EncodedBatch: Sendable {
   }
 
   /// Appends an event to a partition of a stream.
+  @inline(__always)
   mutating func append(
     _ event: EventBytes, stream: UInt32, partition: UInt32, isReported: Bool
   ) {
@@ -155,11 +156,15 @@ package struct EncodedBatch: Sendable {
   /// Writes the offsets of all events into their keys, and the time where none was given.
   mutating func number(_ offsets: [UInt64], at time: Int64) {
     precondition(offsets.count == places.count)
-    for index in places.indices {
-      let place = places[index]
-      bytes.store(offsets[index].byteSwapped, at: place.position)
-      if place.timestampDistance > 0 {
-        bytes.store(time, at: place.position + Int(place.timestampDistance))
+    guard !places.isEmpty else { return }
+    let places = places
+    bytes.overwrite(0, bytes.count) { output in
+      for index in places.indices {
+        let place = places[index]
+        output.store(offsets[index].byteSwapped, at: place.position)
+        if place.timestampDistance > 0 {
+          output.store(time, at: place.position + Int(place.timestampDistance))
+        }
       }
     }
   }
@@ -189,6 +194,7 @@ struct LogEntryReader {
   }
 
   /// The next entry and its sequence number, or nil at the end.
+  @inline(__always)
   mutating func next() throws(DecodingFailure) -> (entry: LogEntry, sequence: UInt64)? {
     if reader.isAtEnd { return nil }
     var sequence = nextSequence

@@ -112,12 +112,27 @@ final class CommitQueue: Sendable {
 
   var syncedCount: Int { synced.load(ordering: .relaxed) }
 
+  /// A batch of so many bytes waits for the token instead of in line, if it waits for no disk: a
+  /// group would save it nothing, and its own thread has it in the processor's cache.
+  static let longByteCount = 64 << 10
+  static let longYieldCount = 20
+
   /// A group takes no more commits once it holds this many bytes: large enough to amortise a sync,
   /// small enough that the first in line does not wait for long.
   static let groupByteCount = 1 << 20
 
   /// Takes the token if it is free and nobody is in line.
-  func tryLead() -> Bool {
+  ///
+  /// - Parameter yields: how often others may have the processor before it is given up.
+  func tryLead(yields: Int = 0) -> Bool {
+    for _ in 0..<yields {
+      if takeToken() { return true }
+      yieldProcessor()
+    }
+    return takeToken()
+  }
+
+  private func takeToken() -> Bool {
     state.withLock { state in
       if state.isLed || !state.pending.isEmpty { return false }
       state.isLed = true

@@ -60,6 +60,7 @@ extension EncodedBatch {
   }
 
   /// Appends an event that is within the limits.
+  @inline(__always)
   private mutating func check(
     _ event: EventBytes, _ stream: KeyspaceState, _ partition: UInt32, isReported: Bool
   ) -> StoreError? {

@@ -16,7 +16,10 @@ extension Engine {
     try requireWritable()
     try requireWithinLimits(batch)
     defer { environment.scheduler.operationBoundary() }
-    if !(synced && gathering.isOpen(environment.clock)) && commits.tryLead() {
+    let isLong = !synced && batch.bytes.count >= CommitQueue.longByteCount
+    if !(synced && gathering.isOpen(environment.clock))
+      && commits.tryLead(yields: isLong ? CommitQueue.longYieldCount : 0)
+    {
       // Nobody waits: the caller writes its own commit and allocates nothing for a queue. While it
       // does, the batch is nobody else's, so that events are numbered in it and not in a copy.
       var group = [EncodedBatch()]
@@ -533,6 +536,7 @@ struct EntryInserter {
 
 extension LogEntryReader {
   /// The next entry of what this process has encoded.
+  @inline(__always)
   fileprivate mutating func nextOfBatch() throws(StoreError) -> (
     entry: LogEntry, sequence: UInt64
   )? {

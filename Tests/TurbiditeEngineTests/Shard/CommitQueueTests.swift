@@ -1,6 +1,7 @@
 // CommitQueueTests — who leads, in which order commits are taken, and what their threads get back.
 
 import Testing
+import TurbiditeSystem
 
 @testable import TurbiditeEngine
 
@@ -48,6 +49,22 @@ struct CommitQueueTests {
     #expect(Self.handOver(queue) == nil)
     #expect(!queue.tryLead(tickets[0]), "its commit is no longer in line")
     #expect(queue.tryLead())
+  }
+
+  @Test("who waits for the token gets it from the thread that has it, and passes nobody in line")
+  func patience() throws {
+    let queue = CommitQueue()
+    #expect(queue.tryLead())
+    #expect(!queue.tryLead(yields: 3))
+    let thread = try SystemThread(name: "leader") {
+      for _ in 0..<100 { yieldProcessor() }
+      _ = queue.handOver()
+    }
+    #expect(queue.tryLead(yields: 100_000_000))
+    thread.join()
+    #expect(!queue.enqueue(Self.commit(0, CommitTicket())))
+    #expect(Self.handOver(queue) != nil)
+    #expect(!queue.tryLead(yields: 3))
   }
 
   @Test("the first in line leads when nobody was faster")
