@@ -281,14 +281,20 @@ extension Engine {
 
   /// Makes everything durable and gives the store back.
   ///
-  /// Operations that follow throw `closed`.
+  /// Operations that follow throw `closed`. Who is not the first to close it waits for that one.
   package func close() throws(StoreError) {
     if isForked { throw .forked }
     var failure: StoreError?
-    if !isReadOnly {
+    var wasOpen = false
+    if isReadOnly {
+      wasOpen = markClosed()
+    } else {
       do throws(StoreError) {
         try exclusively { () throws(StoreError) in
           guard !health.withLock({ $0.isClosed }) else { return }
+          // Before another leads: what is written to a log that was closed may come after the next
+          // opening has read it.
+          defer { wasOpen = markClosed() }
           // A poisoned store can make nothing durable any more, and its user must hear of it.
           try requireWritable()
           try closeLog()
@@ -297,7 +303,11 @@ extension Engine {
         failure = error
       }
     }
-    endWork(removingObsolete: failure == nil && !isReadOnly)
+    if wasOpen {
+      endWork(removingObsolete: failure == nil && !isReadOnly)
+    } else {
+      environment.scheduler.wait { isGivenBack.load(ordering: .acquiring) }
+    }
     if let failure { throw failure }
   }
 
@@ -318,14 +328,19 @@ extension Engine {
   /// written.
   ///
   /// What was acknowledged is in the log.
-  package func abandon() { endWork(removingObsolete: false) }
-
-  private func endWork(removingObsolete: Bool) {
+  package func abandon() {
     // The lock belongs to the process that opened the store, and so do the threads.
     guard !isForked, markClosed() else { return }
+    endWork(removingObsolete: false)
+  }
+
+  /// By who has marked the store as closed.
+  private func endWork(removingObsolete: Bool) {
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()
+    // An edit that was begun before is written by now; those that begin later are refused.
+    manifest.waitForEdit(environment.scheduler)
     // Whoever closes a store finds no files in it that it does not consist of: the threads that
     // remove them may not have come to it. Under the lock still, as the next writer removes them.
     if removingObsolete { removeObsolete() }
@@ -334,5 +349,7 @@ extension Engine {
     } catch {
       // The lock goes with the file, which goes with the engine.
     }
+    isGivenBack.store(true, ordering: .releasing)
+    environment.scheduler.progressWasMade()
   }
 }

@@ -69,6 +69,8 @@ package final class Engine: Sendable {
   /// Set once the store is closed or refuses writes, so that the way of an operation through a
   /// healthy store takes no lock.
   private let isImpaired = Atomic<Bool>(false)
+  /// The store is closed, and its lock given back.
+  let isGivenBack = Atomic<Bool>(false)
   /// That of the process that opened the store.
   private let forkCount = ForkCount.current
   private let visible: Atomic<UInt64>

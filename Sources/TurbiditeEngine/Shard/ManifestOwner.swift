@@ -55,6 +55,11 @@ final class ManifestOwner: @unchecked Sendable {
     }
     return try body(&held)
   }
+
+  /// Waits for a moment at which nobody is in the gate.
+  func waitForEdit(_ scheduler: any Scheduler) {
+    scheduler.wait { isHeld.withLock { !$0 } }
+  }
 }
 
 extension Engine {
