@@ -185,16 +185,29 @@ final class BTree: @unchecked Sendable {
   ///
   /// - Returns: whether it was inserted; nil when memory is short, and the tree is as before.
   func insert(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Bool? {
+    insert(key, tag, value, made: nil)
+  }
+
+  /// Inserts an entry that is in the arena, as above.
+  func insert(_ entry: EntryPointer) -> Bool? {
+    insert(entry.key, entry.tag, entry.value, made: entry)
+  }
+
+  /// - Parameter made: the entry, if it is in the arena already.
+  @inline(__always)
+  private func insert(
+    _ key: ByteView, _ tag: Tag, _ value: ByteView, made: EntryPointer?
+  ) -> Bool? {
     if let lastLeaf, lastLeaf.link == 0, lastLeaf.count < Node.capacity,
       isBehindLast(lastLeaf, key, tag)
     {
       // What has no fence on its right skips nothing, so that every key may be compared with it.
       assert(lastLeaf.skip == 0)
-      return insert(key, tag, value, into: lastLeaf, at: lastLeaf.count)
+      return insert(key, tag, value, made, into: lastLeaf, at: lastLeaf.count)
     }
     guard var node = Node(bits: root.load(ordering: .relaxed)) else {
       guard let leaf = Node(isLeaf: true, skip: 0, in: arena),
-        let entry = EntryPointer(key, tag, value, in: arena)
+        let entry = made ?? EntryPointer(key, tag, value, in: arena)
       else { return nil }
       leaf.append(entry, child: nil)
       root.store(leaf.bits, ordering: .releasing)
@@ -224,7 +237,7 @@ final class BTree: @unchecked Sendable {
         return nil
       }
     }
-    return insert(key, tag, value, into: node)
+    return insert(key, tag, value, made, into: node)
   }
 
   /// Whether an entry belongs behind all of a node's, which has some.
@@ -238,7 +251,9 @@ final class BTree: @unchecked Sendable {
     return compareInternal(last.key, last.tag, key, tag) < 0
   }
 
-  private func insert(_ key: ByteView, _ tag: Tag, _ value: ByteView, into leaf: Node) -> Bool? {
+  private func insert(
+    _ key: ByteView, _ tag: Tag, _ value: ByteView, _ made: EntryPointer?, into leaf: Node
+  ) -> Bool? {
     let count = leaf.count
     // Keys that come in order go behind the last one: one comparison instead of a search.
     let index =
@@ -250,14 +265,15 @@ final class BTree: @unchecked Sendable {
       return false
     }
     if leaf.link == 0 { lastLeaf = leaf }
-    return insert(key, tag, value, into: leaf, at: index)
+    return insert(key, tag, value, made, into: leaf, at: index)
   }
 
   @inline(__always)
   private func insert(
-    _ key: ByteView, _ tag: Tag, _ value: ByteView, into leaf: Node, at index: Int
+    _ key: ByteView, _ tag: Tag, _ value: ByteView, _ made: EntryPointer?, into leaf: Node,
+    at index: Int
   ) -> Bool? {
-    guard let entry = EntryPointer(key, tag, value, in: arena) else { return nil }
+    guard let entry = made ?? EntryPointer(key, tag, value, in: arena) else { return nil }
     leaf.beginChange()
     leaf.insert(entry, child: nil, at: index)
     leaf.endChange()

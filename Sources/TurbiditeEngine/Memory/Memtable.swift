@@ -35,9 +35,27 @@ final class Memtable: Sendable {
   ///
   /// - Returns: whether it was new.
   func insert(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) -> Bool {
-    guard let isNew = tree.insert(key, tag, value) else {
+    try count(tree.insert(key, tag, value), tag)
+  }
+
+  /// Copies an entry to the memtable's memory, for ``insert(_:)``.
+  func stage(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) -> EntryPointer {
+    guard let entry = EntryPointer(key, tag, value, in: arena) else {
       throw .resourceExhausted("memory for a memtable")
     }
+    return entry
+  }
+
+  /// Inserts an entry that ``stage(_:_:_:)`` has made.
+  ///
+  /// - Returns: whether it was new.
+  func insert(_ entry: EntryPointer) throws(StoreError) -> Bool {
+    try count(tree.insert(entry), entry.tag)
+  }
+
+  @inline(__always)
+  private func count(_ isInserted: Bool?, _ tag: Tag) throws(StoreError) -> Bool {
+    guard let isNew = isInserted else { throw .resourceExhausted("memory for a memtable") }
     // Loads and stores: there is one writer, and an atomic addition takes many times as long.
     if isNew { entries.store(entryCount &+ 1, ordering: .relaxed) }
     if isNew && tag.isDeletion { deletions.store(deletionCount &+ 1, ordering: .relaxed) }

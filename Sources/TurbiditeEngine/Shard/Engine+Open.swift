@@ -469,11 +469,13 @@ private struct Replay {
   func run(_ recovery: LogRecovery, _ log: RecoveredLog) throws(StoreError) -> Int {
     var count = 0
     var inserter = EntryInserter()
+    var stage = ReplayStage()
     let keyspaces = engine.keyspaces.withLock { $0 }
     engine.log?.replays(from: log.parts.first?.number)
     try recovery.replay(log) { entry, sequence, number throws(StoreError) in
       if inserter.segment != number {
         engine.log?.replays(from: number)
+        count += try stage.settle()
         try settle(inserter)
         inserter = EntryInserter()
         inserter.beginGroup(segment: number)
@@ -486,9 +488,13 @@ private struct Replay {
             file: FileNames.logSegment(number), offset: 0,
             finding: "an entry of keyspace \(entry.keyspace), which does not exist"))
       }
-      if try inserter.replay(entry, sequence, in: keyspace, state, engine) { count += 1 }
+      // Where a range ends that has no end is told by the last key before it.
+      if stage.isFull || entry.kind == .rangeDeletion { count += try stage.settle() }
+      if entry.kind == .rangeDeletion { count += 1 }
+      try inserter.replay(entry, sequence, in: keyspace, state, engine, &stage)
     }
     engine.log?.replays(from: nil)
+    count += try stage.settle()
     try settle(inserter)
     return count
   }
@@ -508,12 +514,10 @@ private struct Replay {
 
 extension EntryInserter {
   /// Inserts an entry of the log into the trees whose tables do not have it.
-  ///
-  /// - Returns: whether any needed it.
   fileprivate mutating func replay(
     _ entry: LogEntry, _ sequence: UInt64, in keyspace: KeyspaceState, _ state: ManifestState,
-    _ engine: Engine
-  ) throws(StoreError) -> Bool {
+    _ engine: Engine, _ stage: inout ReplayStage
+  ) throws(StoreError) {
     func isFlushed(_ tree: Tree) -> Bool {
       sequence <= state.trees[tree.id]?.flushedSequence ?? 0
     }
@@ -522,10 +526,9 @@ extension EntryInserter {
       where !isFlushed(tree) && entry.carriedShard ?? tree.id.shard == tree.id.shard {
         try insertRange(entry, sequence, into: tree, engine)
       }
-      return true
+      return
     }
     let tree = keyspace.tree(engine.shard(of: entry.key, in: keyspace))
-    guard !isFlushed(tree) else { return false }
-    return try insert(entry, sequence, into: tree, engine)
+    if !isFlushed(tree) { try self.stage(entry, sequence, for: tree, engine, &stage) }
   }
 }
