@@ -171,6 +171,44 @@ struct FullDiskTests {
     #expect(try machine.verify().allSatisfy { $0.severity == .note })
   }
 
+  /// What memory held was not counted: with room for most of a memtable nothing could be deleted.
+  @Test("a full disk takes deletions from a store that was never open for long", arguments: 1...8)
+  func shortLives(seed: UInt64) throws {
+    let machine = SimulatedMachine(seed: seed)
+    var options = Self.options
+    options.memtableByteCount = 512 << 10
+    options.logByteCount = 2 << 20
+    machine.disk.setSpaceLimit(1_600_000)
+    var (next, isFull) = (0, false)
+    while !isFull {
+      let store = try machine.open(options)
+      // All at once, as each operation lets the flush go on.
+      var batch = Store.Batch()
+      let random = SeededRandom(seed: UInt64(next))
+      for number in next..<next + 10 {
+        let value = (0..<4_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+        batch.put(Bytes("key\(number)"), Bytes(value))
+      }
+      do throws(StoreError) {
+        try store.blocking.commit(&batch)
+        next += 10
+      } catch {
+        guard case .outOfSpace = error else { throw error }
+        isFull = true
+      }
+      store.engine.abandon()
+    }
+    #expect(next > 50)
+    let store = try machine.open(options)
+    for number in 0..<next { #expect(try store.blocking.get(Bytes("key\(number)")) != nil) }
+    try store.blocking.deleteRange(.all)
+    try store.blocking.compact()
+    #expect(try store.blocking.scan().count() == 0)
+    store.blocking.waitUntilIdle()
+    try store.blocking.put("key", "value")
+    try store.blocking.close()
+  }
+
   @Test("a store is killed on a full disk, opened there, and closed in order")
   func opening() throws {
     let machine = SimulatedMachine(seed: 25)

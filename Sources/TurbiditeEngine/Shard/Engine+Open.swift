@@ -224,6 +224,7 @@ private struct Opener {
         let count = try Replay(engine: engine, state: state).run(recovery, log)
         engine.recoveredEntryCount.store(count, ordering: .relaxed)
       }
+      engine.prepareReserve()
     } catch {
       // Gives the lock and the files back: jobs that wait hold on to the engine.
       if !planted(.keepLockAfterFailedOpen) { engine.abandon() }

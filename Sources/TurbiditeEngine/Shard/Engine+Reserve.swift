@@ -24,11 +24,11 @@ extension Engine {
     return min(byteCount, largestReserve)
   }
 
-  /// What should be held back where room is scarce: the least, and as much again as the tables
-  /// take, up to the most.
+  /// What should be held back where room is scarce: the least, what a flush of all that is in
+  /// memory takes, and as much again as the tables take, up to the most.
   private var wantedReserve: UInt64 {
     let most = largestReserve
-    var byteCount = leastReserve
+    var byteCount = leastReserve + UInt64(budget.memtableByteCount)
     for tree in allTrees {
       for table in tree.version.levels.joined() {
         byteCount += table.metadata.summary.byteCount
@@ -36,6 +36,17 @@ extension Engine {
       }
     }
     return min(byteCount, most)
+  }
+
+  /// Whether the store is large enough for a reserve: it has one, or more in memory than that.
+  var needsReserve: Bool { reserve.byteCount > 0 || budget.memtableByteCount >= 1 << 18 }
+
+  /// Makes the reserve before it is too late: a process may end before a job comes by.
+  ///
+  /// By an opening, when memory holds what the log did.
+  func prepareReserve() {
+    guard needsReserve, !reserve.isReleased else { return }
+    do throws(StoreError) { try adjustReserve() } catch { report(error, of: .reserve) }
   }
 
   /// Has the reserve made, now that the store has a table, or looked at again.
@@ -46,7 +57,7 @@ extension Engine {
   }
 
   /// Makes the reserve what it should be: where the disk has sixteen times the most to give, the
-  /// least; else larger each time that the tables have doubled.
+  /// least; else larger each time that what it is for has grown by a quarter.
   func adjustReserve() throws(StoreError) {
     // What is held counts as room: to take it must not make room scarce, nor giving it back plenty.
     let held = reserve.byteCount
@@ -63,7 +74,9 @@ extension Engine {
       return try reserve.restore(through: least, givingBack: givesBack, takingBack: false)
     }
     let wanted = wantedReserve
-    guard held < largestReserve, wanted >= 2 * held || wanted == largestReserve else { return }
+    guard held < largestReserve, wanted >= held + held / 4 || wanted == largestReserve else {
+      return
+    }
     try reserve.restore(through: wanted, takingBack: false)
   }
 

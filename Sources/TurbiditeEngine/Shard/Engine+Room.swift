@@ -241,7 +241,7 @@ extension Engine {
       jobs.add(LogSyncJob(engine: self))
       environment.scheduler.workIsReady()
     }
-    if reserve.byteCount > 0 { considerReserve() }
+    if needsReserve { considerReserve() }
   }
 
   /// Has the memtables of `trees` flushed; when nothing stays in memory, the log's newest segment
