@@ -270,6 +270,18 @@ struct DiskState: Sendable {
     if fitting < bytes.count { throw DiskRefusal(ENOSPC) }
   }
 
+  /// Writes zeros to what was allocated; where zeros are that changes nothing, also for a crash.
+  mutating func writeZeros(_ file: Int, from start: Int, to end: Int) {
+    zeroedByteCount += end - start
+    var content = files[file, default: FileContent()]
+    let there = content.current.read(start, end - start)
+    precondition(there.count == end - start, "zeros are written to what was allocated")
+    guard there.contains(where: { $0 != 0 }) else { return }
+    let zeros = [UInt8](repeating: 0, count: there.count)
+    content.write(zeros, zeros.count, at: start, order: makeOrder())
+    files[file] = content
+  }
+
   /// Makes the file longer, if there is room.
   mutating func preallocate(_ file: Int, through byteCount: Int) throws(DiskRefusal) {
     guard byteCount > self.byteCount(of: file) else { return }

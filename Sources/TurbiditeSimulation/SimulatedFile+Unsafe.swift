@@ -74,7 +74,7 @@ final class SimulatedFile: File {
 
   /// Not an operation: what was allocated and not written reads as zeros, here, too.
   func writeZeros(from start: UInt64, to end: UInt64) {
-    disk.noteZeros(file, from: Int(start), to: Int(end))
+    disk.writeZeros(file, from: Int(start), to: Int(end))
   }
 
   /// Not an operation: it changes nothing that a crash must leave.
