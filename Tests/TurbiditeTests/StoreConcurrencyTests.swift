@@ -282,7 +282,7 @@ struct StoreConcurrencyTests {
   }
 
   /// The system gives the thread that begins a new segment of the log no time until the store was
-  /// opened again: of 60 rounds 29 lost what three writers had been acknowledged.
+  /// opened again: what came then was acknowledged and lost.
   @Test("what is acknowledged beside a close is there after the next opening", arguments: 0..<12)
   func closeBesideCommits(_: Int) throws {
     let directory = ScratchDirectory()
@@ -336,7 +336,7 @@ struct StoreConcurrencyTests {
     try last.blocking.close()
   }
 
-  /// Of 20 second closers 11 found the store locked.
+  /// It found the store locked by the first.
   @Test("who closes second has the store given back, too", arguments: 0..<12)
   func secondClose(_: Int) throws {
     let directory = ScratchDirectory()

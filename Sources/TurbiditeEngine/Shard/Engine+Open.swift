@@ -530,6 +530,6 @@ extension EntryInserter {
       return
     }
     let tree = keyspace.tree(engine.shard(of: entry.key, in: keyspace))
-    if !isFlushed(tree) { try self.stage(entry, sequence, for: tree, engine, &stage) }
+    if !isFlushed(tree) { try stage.add(entry, sequence, to: memtable(of: tree, engine)) }
   }
 }

@@ -49,7 +49,7 @@ extension Engine {
     do throws(StoreError) { try adjustReserve() } catch { report(error, of: .reserve) }
   }
 
-  /// Has the reserve made, now that the store has a table, or looked at again.
+  /// Has the reserve made, or looked at again.
   func considerReserve() {
     guard !isReadOnly, !reserve.isReleased else { return }
     jobs.add(ReserveJob(engine: self))

@@ -488,14 +488,6 @@ struct EntryInserter {
       entry.key, Tag(sequence: sequence, kind: entry.kind), entry.value)
   }
 
-  /// Gives one entry that is no range deletion to a stage, which inserts it later.
-  mutating func stage(
-    _ entry: LogEntry, _ sequence: UInt64, for tree: Tree, _ engine: Engine,
-    _ stage: inout ReplayStage
-  ) throws(StoreError) {
-    try stage.add(entry, sequence, to: memtable(of: tree, engine))
-  }
-
   /// Records a range deletion in one tree, which holds some of the range's keys.
   ///
   /// A range without an end is given one behind the tree's last key: what it deletes is there
@@ -516,7 +508,7 @@ struct EntryInserter {
 
   /// The active memtable of `tree`; made when there is none.
   @inline(__always)
-  private mutating func memtable(of tree: Tree, _ engine: Engine) -> Memtable {
+  mutating func memtable(of tree: Tree, _ engine: Engine) -> Memtable {
     if self.tree !== tree { moveOn(to: tree) }
     isTreeUsed = true
     assert(tree.version.active === tree.leadersActive)
