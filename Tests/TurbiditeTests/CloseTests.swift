@@ -34,4 +34,38 @@ struct CloseTests {
       try again.blocking.close()
     }
   }
+
+  /// Opens a store as often as it takes to fill three memtables, each time for a few records.
+  ///
+  /// - Returns: the bytes of its log in the end.
+  private func fillInShortOpenings(_ machine: SimulatedMachine) throws -> Int {
+    var options = Store.Options()
+    options.memtableByteCount = 1 << 20
+    let value = Bytes([UInt8](repeating: 7, count: 20_000))
+    var number = 0
+    while number < 150 {
+      let store = try machine.open(options)
+      for _ in 0..<10 {
+        try store.blocking.put(Bytes("key\(number)"), value)
+        number += 1
+      }
+      try store.blocking.close()
+    }
+    let files = try Engine.inventory(machine.disk, name: "store")
+    return files.filter { $0.path.hasPrefix("log/") }.reduce(0) { $0 + Int($1.byteCount) }
+  }
+
+  /// A flush that each close broke off left the log to the next opening, all of it.
+  @Test("the log of a store that is open for moments only is no longer than a memtable")
+  func shortOpenings() throws {
+    for seed in UInt64(1)...20 {
+      let machine = SimulatedMachine(seed: seed)
+      #expect(try fillInShortOpenings(machine) < 3 << 19, "seed \(seed)")
+      let store = try machine.open(Store.Options(), mode: .existing)
+      for number in 0..<150 {
+        #expect(try store.blocking.get(Bytes("key\(number)"))?.count == 20_000)
+      }
+      try store.blocking.close()
+    }
+  }
 }

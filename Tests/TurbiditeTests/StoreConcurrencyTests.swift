@@ -336,6 +336,50 @@ struct StoreConcurrencyTests {
     try last.blocking.close()
   }
 
+  /// The lock was given back while a commit wrote the log, which the next opening had read then.
+  @Test("a store that is let go beside a commit is locked until that is through")
+  func letGoBesideCommit() throws {
+    let directory = ScratchDirectory()
+    let path = directory.file("store")
+    let (isWriting, mayGoOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let system = WatchedFileSystem(
+      try PosixFileSystem.createRoot(path),
+      onCreate: { name in
+        guard name.hasPrefix("log/") else { return }
+        isWriting.signal()
+        mayGoOn.wait()
+      })
+    var store: Store? = try Store.open(
+      on: StoreMachine(
+        environment: EngineEnvironment(
+          fileSystem: system, clock: SystemClock(), random: SystemRandom(),
+          scheduler: try ThreadScheduler(threadCount: 2), threads: IOThreads(count: 2)),
+        processorCount: 2),
+      name: path, mode: .openOrCreate, options: Store.Options())
+    let isThrough = DispatchSemaphore(value: 0)
+    do {
+      let engine = Mutex(store?.engine)
+      Thread.detachNewThread {
+        var batch = EncodedBatch()
+        _ = batch.put(keyspace: 0, key: Bytes("key").array.span.bytes, value: "x".utf8.span.bytes)
+        do throws(StoreError) {
+          try engine.withLock { $0.take() }?.commit(&batch, synced: false)
+        } catch { Issue.record(error) }
+        isThrough.signal()
+      }
+    }
+    isWriting.wait()
+    store = nil
+    #expect(throws: StoreError.locked(path: path)) {
+      try Store.Blocking.open(at: path, mode: .existing)
+    }
+    mayGoOn.signal()
+    isThrough.wait()
+    let again = try Store.Blocking.open(at: path, mode: .existing)
+    #expect(try again.blocking.get("key") == "x")
+    try again.blocking.close()
+  }
+
   /// It found the store locked by the first.
   @Test("who closes second has the store given back, too", arguments: 0..<12)
   func secondClose(_: Int) throws {

@@ -58,6 +58,8 @@ public final class Store: Sendable {
 
   /// Makes everything durable, stops background work and gives the store back.
   ///
+  /// Takes a sync, and the rest of a memtable's flush where one is under way: up to about a second.
+  ///
   /// - Throws: when something could not be made durable; the store is closed all the same.
   public func close() async throws(StoreError) {
     let closing = IOThreads(count: 1)

@@ -289,6 +289,7 @@ extension Engine {
     if isReadOnly {
       wasOpen = markClosed()
     } else {
+      endFlushes()
       do throws(StoreError) {
         try exclusively { () throws(StoreError) in
           guard !health.withLock({ $0.isClosed }) else { return }
@@ -311,6 +312,15 @@ extension Engine {
     if let failure { throw failure }
   }
 
+  /// Waits until memtables that are full are in tables, or cannot be.
+  ///
+  /// A flush that is broken off leaves its memtable to the log: where each opening is too short to
+  /// end one, the log would grow until one is not, and all would read it.
+  private func endFlushes() {
+    let waited = dirtyTrees.withLock { Array($0.values) }.map(FrozenMemtables.init)
+    environment.scheduler.wait { hasFailed([.flush]) || waited.allSatisfy(\.areFlushed) }
+  }
+
   private func closeLog() throws(StoreError) {
     do throws(StoreError) {
       try usingReserve { () throws(StoreError) in try log?.close() }
@@ -331,11 +341,15 @@ extension Engine {
   package func abandon() {
     // The lock belongs to the process that opened the store, and so do the threads.
     guard !isForked, markClosed() else { return }
-    endWork(removingObsolete: false)
+    // Who leads writes to the log still, and has the engine: the lock goes with both. It is not
+    // waited for, as a leader may be who lets go of the store.
+    let isUnled = commits.tryLead()
+    endWork(removingObsolete: false, unlocks: isUnled)
+    if isUnled { handOver() }
   }
 
   /// By who has marked the store as closed.
-  private func endWork(removingObsolete: Bool) {
+  private func endWork(removingObsolete: Bool, unlocks: Bool = true) {
     jobs.close()
     environment.scheduler.progressWasMade()
     environment.scheduler.stop()
@@ -345,7 +359,7 @@ extension Engine {
     // remove them may not have come to it. Under the lock still, as the next writer removes them.
     if removingObsolete { removeObsolete() }
     do throws(SystemError) {
-      try lockFile?.unlock(from: 0, to: UInt64(Int64.max))
+      if unlocks { try lockFile?.unlock(from: 0, to: UInt64(Int64.max)) }
     } catch {
       // The lock goes with the file, which goes with the engine.
     }
