@@ -11,7 +11,8 @@ enum StoreWork {
   static let all = [
     MicroBenchmark("put", count: 4_000, run: put),
     MicroBenchmark("batch-put", count: 4_000, run: batchPut),
-    MicroBenchmark("append", count: 4_000, run: append),
+    MicroBenchmark("append", count: 4_000) { try append($0, $1, flushes: false) },
+    MicroBenchmark("append-flush", count: 4_000) { try append($0, $1, flushes: true) },
     MicroBenchmark("get", count: 4_000, run: get),
     MicroBenchmark("get-absent", count: 4_000, run: getAbsent),
     MicroBenchmark("scan", count: 4_000, run: scan),
@@ -76,8 +77,8 @@ enum StoreWork {
     withExtendedLifetime(store) {}
   }
 
-  /// An event an operation, in commits of a hundred, from spans.
-  private static func append(_ count: Int, _ directory: String) throws {
+  /// An event an operation, in commits of a hundred, from spans; then all in a table, if `flushes`.
+  private static func append(_ count: Int, _ directory: String, flushes: Bool) throws {
     let store = try openStore(directory)
     let stream = try store.blocking.createStream("events", partitionCount: 1)
     let event = Records.valueBytes
@@ -88,6 +89,7 @@ enum StoreWork {
       }
       try store.blocking.commit(&batch)
     }
+    if flushes { try store.blocking.flush() }
     withExtendedLifetime(store) {}
   }
 

@@ -66,13 +66,24 @@ struct ByteView: @unchecked Sendable {
   /// these compares the bytes.
   ///
   /// Equal ones say nothing about what follows, nor about the padding.
+  @inline(__always)
   func prefix(at offset: Int = 0) -> UInt64 {
     let available = count &- offset
-    if available >= 8 {
-      return UInt64(
-        bigEndian: unsafe start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-    }
+    if available >= 8 { return word(offset) }
     if available <= 0 { return 0 }
+    guard count >= 8 else { return shortPrefix(at: offset) }
+    return word(count &- 8) &<< UInt64(8 &* (8 &- available))
+  }
+
+  /// The eight bytes from `offset` on, of which there are as many, as a big-endian integer.
+  @inline(__always)
+  private func word(_ offset: Int) -> UInt64 {
+    unsafe UInt64(bigEndian: start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+  }
+
+  @inline(never)
+  private func shortPrefix(at offset: Int) -> UInt64 {
+    let available = count &- offset
     var value: UInt64 = 0
     var index = offset
     while index < count {
@@ -82,15 +93,31 @@ struct ByteView: @unchecked Sendable {
     return value << UInt64(8 &* (8 &- available))
   }
 
+  /// Whether two words that may overlap cover the bytes: so it is with most keys, and a call for
+  /// each would take several times as long.
+  @inline(__always)
+  private var isTwoWords: Bool { UInt(bitPattern: count &- 8) <= 8 }
+
   /// Bytewise order: negative, zero or positive; a proper prefix comes first.
+  @inline(__always)
   func compare(_ other: ByteView) -> Int {
+    guard count == other.count, isTwoWords else { return compareByCall(other) }
+    var (mine, theirs) = (word(0), other.word(0))
+    if mine == theirs { (mine, theirs) = (word(count &- 8), other.word(count &- 8)) }
+    return mine == theirs ? 0 : mine < theirs ? -1 : 1
+  }
+
+  private func compareByCall(_ other: ByteView) -> Int {
     let shared = min(count, other.count)
     let order = unsafe Int(memcmp(start, other.start, shared))
     return order != 0 ? order : count &- other.count
   }
 
+  @inline(__always)
   func isEqual(to other: ByteView) -> Bool {
-    unsafe count == other.count && memcmp(start, other.start, count) == 0
+    guard count == other.count else { return false }
+    guard isTwoWords else { return unsafe memcmp(start, other.start, count) == 0 }
+    return word(0) == other.word(0) && word(count &- 8) == other.word(count &- 8)
   }
 
   /// Where a byte comes first; nil where it does not.
@@ -115,6 +142,15 @@ struct ByteView: @unchecked Sendable {
         return index &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8
       }
       index &+= 8
+    }
+    if limit >= 8 {
+      // The last word overlaps the one before, of which all is shared.
+      let last = limit &- 8
+      let mine = unsafe start.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+      let theirs = unsafe other.start.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+      let difference = mine ^ theirs
+      return difference == 0
+        ? limit : last &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8
     }
     while index < limit {
       if unsafe start.load(fromByteOffset: index, as: UInt8.self)

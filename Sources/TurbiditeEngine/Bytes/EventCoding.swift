@@ -33,11 +33,13 @@ package struct EventContent: Hashable, Sendable {
   package static let headerLimit = 1024
 
   /// The timestamp of an entry of a stream; nil where it is no event.
+  @inline(__always)
   static func timestamp(_ key: ByteView, _ tag: Tag, _ value: ByteView) -> Int64? {
     tag.isValue && StreamKey.read(key) != nil ? timestamp(of: value) : nil
   }
 
   /// The timestamp in an event's value; nil where the value is damaged.
+  @inline(__always)
   static func timestamp(of value: ByteView) -> Int64? {
     value.count >= 8 ? value.load(0, as: Int64.self) : nil
   }

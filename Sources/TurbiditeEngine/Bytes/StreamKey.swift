@@ -28,6 +28,7 @@ package enum StreamKey {
   }
 
   /// Reads the key of an event; nil where it is none.
+  @inline(__always)
   static func read(_ key: ByteView) -> (partition: UInt32, offset: UInt64)? {
     guard key.count == byteCount else { return nil }
     let partition = UInt32(bigEndian: key.load(0, as: UInt32.self))
@@ -37,6 +38,7 @@ package enum StreamKey {
   }
 
   /// Whether the next key belongs to another partition, or to what is no partition's.
+  @inline(__always)
   static func isParted(_ last: ByteView, _ next: ByteView) -> Bool {
     last.count < partitionByteCount || next.count < partitionByteCount
       || last.load(0, as: UInt32.self) != next.load(0, as: UInt32.self)

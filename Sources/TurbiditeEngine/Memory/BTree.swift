@@ -203,7 +203,7 @@ final class BTree: @unchecked Sendable {
     {
       // What has no fence on its right skips nothing, so that every key may be compared with it.
       assert(lastLeaf.skip == 0)
-      return insert(key, tag, value, made, into: lastLeaf, at: lastLeaf.count)
+      return append(key, tag, value, made, to: lastLeaf)
     }
     guard var node = Node(bits: root.load(ordering: .relaxed)) else {
       guard let leaf = Node(isLeaf: true, skip: 0, in: arena),
@@ -276,6 +276,19 @@ final class BTree: @unchecked Sendable {
     guard let entry = made ?? EntryPointer(key, tag, value, in: arena) else { return nil }
     leaf.beginChange()
     leaf.insert(entry, child: nil, at: index)
+    leaf.endChange()
+    return true
+  }
+
+  @inline(__always)
+  private func append(
+    _ key: ByteView, _ tag: Tag, _ value: ByteView, _ made: EntryPointer?, to leaf: Node
+  ) -> Bool? {
+    var entry = made
+    if entry == nil { entry = EntryPointer(key, tag, value, in: arena) }
+    guard let entry else { return nil }
+    leaf.beginChange()
+    leaf.append(entry, child: nil)
     leaf.endChange()
     return true
   }

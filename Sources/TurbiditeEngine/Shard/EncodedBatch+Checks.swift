@@ -50,11 +50,15 @@ extension EncodedBatch {
     stream: KeyspaceState, partition: UInt32, isReported: Bool = true
   ) -> StoreError? {
     value.withView { value in
-      var event = EventBytes(timestamp: timestamp, key: nil, value: value, headers: headers)
-      guard let key else { return check(event, stream, partition, isReported: isReported) }
-      return key.withView {
-        event.key = $0
-        return check(event, stream, partition, isReported: isReported)
+      guard let key else {
+        return check(
+          EventBytes(timestamp: timestamp, key: nil, value: value, headers: headers),
+          stream, partition, isReported: isReported)
+      }
+      return key.withView { key in
+        check(
+          EventBytes(timestamp: timestamp, key: key, value: value, headers: headers),
+          stream, partition, isReported: isReported)
       }
     }
   }

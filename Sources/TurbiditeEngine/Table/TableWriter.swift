@@ -31,6 +31,8 @@ struct TableWriter: ~Copyable {
   private var unindexed: BlockHandle?
   private var raw = ScratchBytes()
   private var headerChecksum: UInt64 = 0
+  /// Of the file, without the filter and the block at hand.
+  private var settledByteCount: UInt64 = 0
   private var isFinished = false
 
   /// Writes a table into `file`, which must be empty.
@@ -60,19 +62,22 @@ struct TableWriter: ~Copyable {
     if options.keyspaceKind.partitionCount != nil { properties.largestTimestamp = .min }
   }
 
-  /// The key of the entry added last; valid until the next one.
-  var lastKey: ByteView { last.view }
+  /// Where the writer stands.
+  ///
+  /// `mutating` so that it is asked in its place and not in a copy; it changes nothing.
+  ///
+  /// - Returns: the key of the entry added last, valid until the next one; the size that the file
+  ///   would have if finished now, within a few percent; the entries added so far.
+  @inline(__always)
+  mutating func standing() -> (last: ByteView, byteCount: UInt64, entryCount: UInt64) {
+    let openByteCount = block.byteCountEstimate &+ filter.byteCountEstimate
+    return (last.view, settledByteCount &+ UInt64(openByteCount), properties.entryCount)
+  }
 
-  /// The entries added so far.
-  var entryCount: Int { Int(properties.entryCount) }
-
-  /// The size that the file would have if finished now, within a few percent.
-  var byteCountEstimate: UInt64 {
+  private mutating func settle() {
     let rest =
-      block.byteCountEstimate + index.byteCountEstimate + filter.byteCountEstimate
-      + TableFormat.headerByteCount + TableFormat.footerByteCount
-      + 4 * TableFormat.trailerByteCount
-    return output.offset + UInt64(rest)
+      index.byteCountEstimate + TableFormat.footerByteCount + 4 * TableFormat.trailerByteCount
+    settledByteCount = output.offset + UInt64(rest)
   }
 
   /// Adds an entry.
@@ -174,6 +179,7 @@ struct TableWriter: ~Copyable {
     let (bytes, checksum) = header.encoded()
     headerChecksum = checksum
     try output.append(bytes)
+    settle()
   }
 
   @inline(__always)
@@ -195,7 +201,9 @@ struct TableWriter: ~Copyable {
     try block.finish(into: &raw)
     properties.largestBlockByteCount = max(
       properties.largestBlockByteCount, UInt64(raw.count))
-    return try output.appendBlock(raw.view, compresses: options.compresses)
+    let handle = try output.appendBlock(raw.view, compresses: options.compresses)
+    settle()
+    return handle
   }
 
   /// Widens bounds and sequences to the range tombstones.
