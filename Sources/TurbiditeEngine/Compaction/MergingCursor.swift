@@ -15,7 +15,7 @@
 /// 2. `loser(0)` is the index of the winning source; the other nodes hold the loser of their
 ///    match.
 final class MergingCursor: EntryCursor {
-  private let sources: [EntryCursor]
+  private let sources: CursorList
   /// For each source the first eight key bytes of its entry, which decide most matches alone;
   /// behind them the losers, and room to build the tournament in.
   ///
@@ -26,35 +26,35 @@ final class MergingCursor: EntryCursor {
 
   init(_ sources: [EntryCursor]) throws(StoreError) {
     precondition(!sources.isEmpty)
-    self.sources = sources
+    self.sources = CursorList(sources)
     columns = try OwnedBuffer.allocate(32 * sources.count, for: "a merge")
     columns.clear()
   }
 
   override func seekToFirst() throws(StoreError) {
     isValid = false
-    for source in sources { try source.seekToFirst() }
+    for source in sources.cursors { try source.seekToFirst() }
     isForward = true
     rebuild()
   }
 
   override func seekToLast() throws(StoreError) {
     isValid = false
-    for source in sources { try source.seekToLast() }
+    for source in sources.cursors { try source.seekToLast() }
     isForward = false
     rebuild()
   }
 
   override func seek(_ target: ByteView, _ tag: Tag) throws(StoreError) {
     isValid = false
-    for source in sources { try source.seek(target, tag) }
+    for source in sources.cursors { try source.seek(target, tag) }
     isForward = true
     rebuild()
   }
 
   override func seekBefore(_ target: ByteView, _ tag: Tag) throws(StoreError) {
     isValid = false
-    for source in sources { try source.seekBefore(target, tag) }
+    for source in sources.cursors { try source.seekBefore(target, tag) }
     isForward = false
     rebuild()
   }
@@ -64,9 +64,8 @@ final class MergingCursor: EntryCursor {
     if !isForward { try turn(forward: true) }
     isValid = false
     let winner = loser(0)
-    let source = sources[winner]
-    try source.next()
-    replay(winner, source)
+    try sources.advance(winner)
+    replay(winner)
   }
 
   override func previous() throws(StoreError) {
@@ -74,9 +73,8 @@ final class MergingCursor: EntryCursor {
     if isForward { try turn(forward: false) }
     isValid = false
     let winner = loser(0)
-    let source = sources[winner]
-    try source.previous()
-    replay(winner, source)
+    try sources.retreat(winner)
+    replay(winner)
   }
 
   /// Moves every source but the current one to the other side of the current entry.
@@ -85,7 +83,7 @@ final class MergingCursor: EntryCursor {
     // The views die as sources move, unless their own source stays: the winner's does.
     let (key, tag) = (self.key, self.tag)
     isValid = false
-    for (index, source) in sources.enumerated() where index != winner {
+    for (index, source) in sources.cursors.enumerated() where index != winner {
       if forward {
         try source.seek(key, tag)
       } else {
@@ -94,7 +92,7 @@ final class MergingCursor: EntryCursor {
     }
     isForward = forward
     rebuild()
-    assert(loser(0) == winner || sources[loser(0)].tag == tag)
+    assert(loser(0) == winner || sources.tag(loser(0)) == tag)
   }
 
   // MARK: - The tournament
@@ -113,26 +111,26 @@ final class MergingCursor: EntryCursor {
   }
 
   @inline(__always)
-  private func notePrefix(_ index: Int, _ source: EntryCursor) {
-    if source.isValid { columns.store(source.key.prefix(), at: 8 &* index) }
+  private func notePrefix(_ index: Int) {
+    if sources.isValid(index) { columns.store(sources.key(index).prefix(), at: 8 &* index) }
   }
 
   /// Whether source `one` comes before source `other` in the direction of travel.
   @inline(__always)
   private func wins(_ one: Int, over other: Int) -> Bool {
-    let (first, second) = (sources[one], sources[other])
-    if !first.isValid { return false }
-    if !second.isValid { return true }
+    if !sources.isValid(one) { return false }
+    if !sources.isValid(other) { return true }
     let (mine, theirs) = (prefix(one), prefix(other))
     if mine != theirs { return (mine < theirs) == isForward }
-    let order = compareInternal(first.key, first.tag, second.key, second.tag)
+    let order = compareInternal(
+      sources.key(one), sources.tag(one), sources.key(other), sources.tag(other))
     if order != 0 { return (order < 0) == isForward }
     return (one < other) == isForward
   }
 
   private func rebuild() {
     let count = sources.count
-    for (index, source) in sources.enumerated() { notePrefix(index, source) }
+    for index in 0..<count { notePrefix(index) }
     // Leaves are nodes count..<2*count; the winner of each inner node moves up.
     for index in 0..<count { setWinner(count &+ index, index) }
     var node = count &- 1
@@ -159,8 +157,8 @@ final class MergingCursor: EntryCursor {
 
   /// Plays the matches of one source again after it moved.
   @inline(__always)
-  private func replay(_ index: Int, _ source: EntryCursor) {
-    notePrefix(index, source)
+  private func replay(_ index: Int) {
+    notePrefix(index)
     var winner = index
     var node = (index + sources.count) / 2
     while node > 0 {
@@ -177,11 +175,11 @@ final class MergingCursor: EntryCursor {
 
   @inline(__always)
   private func publish() {
-    let source = sources[loser(0)]
-    isValid = source.isValid
+    let winner = loser(0)
+    isValid = sources.isValid(winner)
     guard isValid else { return }
-    key = source.key
-    tag = source.tag
-    value = source.value
+    key = sources.key(winner)
+    tag = sources.tag(winner)
+    value = sources.value(winner)
   }
 }

@@ -32,12 +32,11 @@ final class ScanCursor {
   private let from: [UInt8]?
   private let to: [UInt8]?
   /// Going forward: the key whose older versions are to be skipped.
-  private var skippedKey = ByteView.empty
-  private var skipBuffer: OwnedBuffer?
+  ///
+  /// Going backward: the current one, as the merge stands before it; and its value.
+  private let keptKey = KeptBytes()
   private var skips = false
-  /// Going backward: the current entry, as the merge stands before it.
-  private var keyBuffer: OwnedBuffer?
-  private var valueBuffer: OwnedBuffer?
+  private let keptValue = KeptBytes()
   private var isForward = true
 
   /// What one tree holds.
@@ -169,15 +168,16 @@ final class ScanCursor {
     }
   }
 
-  private func isSkipped(_ candidate: ByteView) -> Bool { candidate.isEqual(to: skippedKey) }
+  @inline(__always)
+  private func isSkipped(_ candidate: ByteView) -> Bool {
+    candidate.isEqual(to: keptKey.view)
+  }
 
   /// Has the older versions of `key` passed over.
   @inline(__always)
   private func skip(_ key: ByteView) throws(StoreError) {
     skips = true
-    let buffer = try room(for: key, in: skipBuffer)
-    skippedKey = buffer.overwrite(with: key)
-    skipBuffer = buffer
+    try keptKey.keep(key)
   }
 
   private func isCovered(_ key: ByteView, _ tag: Tag) -> Bool {
@@ -190,17 +190,15 @@ final class ScanCursor {
   private func settleBackward() throws(StoreError) {
     passedCount = 0
     while merge.isValid {
-      let buffer = try room(for: merge.key, in: keyBuffer)
-      keyBuffer = buffer
-      let current = buffer.overwrite(with: merge.key)
+      try keptKey.keep(merge.key)
+      let current = keptKey.view
       var isLive = false
       while merge.isValid, merge.key.isEqual(to: current) {
         if merge.tag.sequence <= sequence {
           isLive = merge.tag.isValue && !isCovered(current, merge.tag)
           if isLive {
-            let buffer = try room(for: merge.value, in: valueBuffer)
-            valueBuffer = buffer
-            value = buffer.overwrite(with: merge.value)
+            try keptValue.keep(merge.value)
+            value = keptValue.view
           }
         }
         try merge.previous()
@@ -213,16 +211,5 @@ final class ScanCursor {
       }
       if let from, merge.isValid, from.withView({ merge.key.compare($0) < 0 }) { return }
     }
-  }
-
-  /// `buffer`, when it is large enough for `view`, or a larger one.
-  ///
-  /// Not changed in place: that would be checked for exclusive access at each entry.
-  @inline(__always)
-  private func room(
-    for view: ByteView, in buffer: OwnedBuffer?
-  ) throws(StoreError) -> OwnedBuffer {
-    if let buffer, buffer.count >= view.count { return buffer }
-    return try OwnedBuffer.allocate(max(64, view.count + view.count / 2), for: "a scan")
   }
 }
