@@ -49,14 +49,12 @@ package final class IOThreads: Sendable {
     // A lock hands the result over: the thread sanitizer does not see that a continuation does, and
     // beside the change of threads it costs nothing.
     let result = Guarded<Result<Value, Failure>?>(nil)
+    // What a body holds on to is the caller's alone once it goes on: who lets a store go then, say,
+    // is the last to have it.
+    let work = Guarded<(@Sendable () throws(Failure) -> Value)?>(body)
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       submit {
-        do throws(Failure) {
-          let value = try body()
-          result.withLock { $0 = .success(value) }
-        } catch {
-          result.withLock { $0 = .failure(error) }
-        }
+        Self.run(work, into: result)
         continuation.resume()
       }
     }
@@ -64,6 +62,19 @@ package final class IOThreads: Sendable {
       preconditionFailure("a body has ended without a result")
     }
     return try result.get()
+  }
+
+  private static func run<Value: Sendable, Failure: Error>(
+    _ work: Guarded<(@Sendable () throws(Failure) -> Value)?>,
+    into result: Guarded<Result<Value, Failure>?>
+  ) {
+    guard let body = work.withLock({ $0.take() }) else { return }
+    do throws(Failure) {
+      let value = try body()
+      result.withLock { $0 = .success(value) }
+    } catch {
+      result.withLock { $0 = .failure(error) }
+    }
   }
 
   /// Runs what was submitted, and ends the threads.

@@ -58,7 +58,8 @@ public final class Store: Sendable {
 
   /// Makes everything durable, stops background work and gives the store back.
   ///
-  /// Takes a sync, and the rest of a memtable's flush where one is under way: up to about a second.
+  /// Takes a sync, and the rest of the flushes that are under way: half of the memory budget at
+  /// most.
   ///
   /// - Throws: when something could not be made durable; the store is closed all the same.
   public func close() async throws(StoreError) {

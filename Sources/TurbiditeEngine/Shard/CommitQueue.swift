@@ -28,14 +28,31 @@ struct PendingCommit: Sendable {
   /// Whether it takes room on the disk for good.
   var holdsValues: Bool { !isRepeat && batch?.holdsValues == true }
 
-  /// Tells who waits.
+  /// Tells a thread that waits; of who is called back instead, this is noted.
   ///
   /// A thread has its batch back then, and nobody else has it: what it appends next is not copied.
-  mutating func resolve(_ failure: StoreError?) {
+  mutating func resolve(_ failure: StoreError?, _ calls: inout DueCalls) {
     switch waiter {
     case .thread(let ticket): ticket.settle(failure, batch.take())
-    case .callback(let completion): completion(failure)
+    case .callback(let completion): calls.add(completion, failure)
     }
+  }
+}
+
+/// Callbacks of commits that are through.
+///
+/// They are called when the lead was handed over: what they let run may be anything, and may let go
+/// of the store and open it again.
+struct DueCalls {
+  private var calls: [(completion: @Sendable (StoreError?) -> Void, failure: StoreError?)] = []
+
+  mutating func add(_ completion: @escaping @Sendable (StoreError?) -> Void, _ failure: StoreError?)
+  {
+    calls.append((completion, failure))
+  }
+
+  consuming func make() {
+    for (completion, failure) in calls { completion(failure) }
   }
 }
 

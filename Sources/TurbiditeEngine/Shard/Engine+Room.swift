@@ -250,6 +250,8 @@ extension Engine {
   /// By the leader. A segment that cannot be ended stays: that is room lost, and nothing else; what
   /// keeps it from that is met by the next write.
   func freeze(_ trees: [Tree]) {
+    // The log is the next writer's.
+    if health.withLock({ $0.isClosed }) { return }
     let chosen = Set(trees.map(\.id))
     let stays = dirtyTrees.withLock {
       $0.values.contains { $0.leadersActive != nil && !chosen.contains($0.id) }

@@ -341,11 +341,23 @@ extension Engine {
   package func abandon() {
     // The lock belongs to the process that opened the store, and so do the threads.
     guard !isForked, markClosed() else { return }
-    // Who leads writes to the log still, and has the engine: the lock goes with both. It is not
-    // waited for, as a leader may be who lets go of the store.
-    let isUnled = commits.tryLead()
+    // Who leads may write to the log still, and has the engine: the lock goes with both then.
+    let isUnled = takeLeadSoon()
     endWork(removingObsolete: false, unlocks: isUnled)
     if isUnled { handOver() }
+  }
+
+  /// Takes the lead, if it can be had within a second.
+  ///
+  /// Not waited for without end: a task that runs where it is resumed may let go of the store while
+  /// its own thread leads.
+  private func takeLeadSoon() -> Bool {
+    if commits.tryLead(yields: CommitQueue.longYieldCount) { return true }
+    for _ in 0..<1000 {
+      environment.clock.sleep(nanoseconds: 1_000_000)
+      if commits.tryLead() { return true }
+    }
+    return false
   }
 
   /// By who has marked the store as closed.

@@ -98,33 +98,35 @@ extension Engine {
   private func lead() {
     if commits.syncedCount > 0 { gathering.wait(for: commits, environment.clock) }
     var group = commits.takeGroup()
-    refuseUnnumbered(&group)
+    var calls = DueCalls()
+    refuseUnnumbered(&group, &calls)
     let isSimple = !group.contains { $0.isSynced || $0.batch?.appends?.claim != nil }
     if isSimple && !group.isEmpty && !isPaused.load(ordering: .relaxed) {
       let failure = writeTogether(&group)
       if case .outOfSpace = failure {
-        settle(&group, failure)
+        settle(&group, failure, &calls)
         handOver()
       } else {
         // To wake them all takes longer than to write for them, and the next leader need not wait.
         handOver()
-        resolve(&group, failure)
+        resolve(&group, failure, &calls)
       }
-      return
+      return calls.make()
     }
     // Who is told first may be there again for the next sync.
     if isPaused.load(ordering: .relaxed) {
       // A deletion must not share the fate of a write that finds no room.
-      write(group.filter { $0.holdsValues })
-      write(group.filter { !$0.holdsValues })
+      write(group.filter { $0.holdsValues }, &calls)
+      write(group.filter { !$0.holdsValues }, &calls)
     } else {
-      write(consume group)
+      write(consume group, &calls)
     }
     handOver()
+    calls.make()
   }
 
   /// Tells those whose events cannot be numbered: the others of their group are not to blame.
-  private func refuseUnnumbered(_ group: inout [PendingCommit]) {
+  private func refuseUnnumbered(_ group: inout [PendingCommit], _ calls: inout DueCalls) {
     for index in group.indices.reversed() {
       guard let batch = group[index].batch, batch.appends != nil else { continue }
       do throws(StoreError) {
@@ -132,17 +134,17 @@ extension Engine {
           try offsets.lookUp(batch, self)
         }
       } catch {
-        group[index].resolve(error)
+        group[index].resolve(error, &calls)
         group.remove(at: index)
       }
     }
   }
 
   /// Writes a group in as many frames as it takes, and tells each commit what became of it.
-  private func write(_ group: consuming [PendingCommit]) {
+  private func write(_ group: consuming [PendingCommit], _ calls: inout DueCalls) {
     var rest = group
     guard rest.contains(where: { $0.batch?.appends?.claim != nil }) else {
-      return writeFrame(&rest)
+      return writeFrame(&rest, &calls)
     }
     // A frame has one commit of a producer at most: whether the next is a repeat depends on what
     // became of it.
@@ -151,22 +153,22 @@ extension Engine {
     rest.reverse()
     while var commit = rest.popLast() {
       if let claim = commit.batch?.appends?.claim, !producers.insert(claim.producer).inserted {
-        writeFrame(&frame)
+        writeFrame(&frame, &calls)
         frame = []
         producers = [claim.producer]
       }
       do throws(StoreError) {
         if let batch = commit.batch { commit.isRepeat = try isRepeat(batch) }
         frame.append(commit)
-      } catch { commit.resolve(error) }
+      } catch { commit.resolve(error, &calls) }
     }
-    writeFrame(&frame)
+    writeFrame(&frame, &calls)
   }
 
-  private func writeFrame(_ group: inout [PendingCommit]) {
+  private func writeFrame(_ group: inout [PendingCommit], _ calls: inout DueCalls) {
     if group.isEmpty { return }
     let failure = writeTogether(&group)
-    settle(&group, failure)
+    settle(&group, failure, &calls)
   }
 
   private func writeTogether(_ group: inout [PendingCommit]) -> StoreError? {
@@ -179,21 +181,25 @@ extension Engine {
   }
 
   /// Tells the commits of one frame what became of it.
-  private func settle(_ group: inout [PendingCommit], _ failure: StoreError?) {
+  private func settle(
+    _ group: inout [PendingCommit], _ failure: StoreError?, _ calls: inout DueCalls
+  ) {
     if case .outOfSpace = failure {
       // Nothing is in the log. Deletions may find what others did not: see `lead`.
       var deletions = group.filter { !$0.holdsValues }
       if !deletions.isEmpty && deletions.count < group.count {
         group.removeAll { !$0.holdsValues }
-        resolve(&group, failure)
-        return writeFrame(&deletions)
+        resolve(&group, failure, &calls)
+        return writeFrame(&deletions, &calls)
       }
     }
-    resolve(&group, failure)
+    resolve(&group, failure, &calls)
   }
 
-  private func resolve(_ group: inout [PendingCommit], _ failure: StoreError?) {
-    for index in group.indices { group[index].resolve(failure) }
+  private func resolve(
+    _ group: inout [PendingCommit], _ failure: StoreError?, _ calls: inout DueCalls
+  ) {
+    for index in group.indices { group[index].resolve(failure, &calls) }
   }
 
   @inline(never)

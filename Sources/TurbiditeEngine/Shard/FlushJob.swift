@@ -118,7 +118,8 @@ final class FlushJob: BackgroundJob, @unchecked Sendable {
       work.failedFlushCount = failure == nil ? 0 : work.failedFlushCount + 1
       return work.failedFlushCount
     }
-    guard let failure else { return }
+    // What becomes of a keyspace that was dropped is nobody's trouble, and nothing would clear it.
+    guard let failure, !tree.isDropped.load(ordering: .acquiring) else { return }
     engine.report(failure, of: .flush, in: tree)
     // Room that a table does not find is not there for what would make the next one.
     if case .outOfSpace = failure { engine.beginPause(failure) }

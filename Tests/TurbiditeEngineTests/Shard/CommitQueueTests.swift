@@ -105,7 +105,8 @@ struct CommitQueueTests {
   func done() {
     let ticket = CommitTicket()
     var commit = Self.commit(7, ticket)
-    commit.resolve(.readOnly)
+    var calls = DueCalls()
+    commit.resolve(.readOnly, &calls)
     #expect(commit.batch == nil, "what its thread appends would be copied")
     // The leader before was slower to call than the next one to write.
     ticket.call(.mayLead)
