@@ -54,6 +54,7 @@ final class LogWriter: Sendable {
     var scratch: [UInt8] = []
     /// Made for the first frame that is compressed.
     var compressor: Compressor?
+    var trials = CompressionTrials()
   }
 
   private let fileSystem: any FileSystem
@@ -204,12 +205,10 @@ final class LogWriter: Sendable {
     precondition(rawByteCount <= Limits.batchByteCount)
     FrameCoder.begin(&leading.scratch, entryCount: entryCount, compressedFrom: nil)
     for batch in batches { batch.bytes.withView { leading.scratch.append($0) } }
-    // Beside the system call it takes little for a short frame (decision 0029). For a long one it
-    // would be most of what a commit takes that waits for no disk.
-    let isSmall = rawByteCount <= Compressor.shortByteCount
     var isCompressed = false
-    if compresses && (isSmall || isSynced) {
+    if compresses && isWorthCompressing(rawByteCount, isSynced: isSynced, &leading) {
       isCompressed = try compress(rawByteCount, &leading)
+      if rawByteCount >= Self.longByteCount { leading.trials.note(isCompressed) }
     }
     let byteCount = UInt64(
       FrameCoder.paddedByteCount(leading.scratch.count - LogFrame.headerByteCount))
@@ -222,6 +221,21 @@ final class LogWriter: Sendable {
       kind: kind, firstSequence: firstSequence, isCompressed: isCompressed, isSynced: isSynced,
       &leading)
     return rotates
+  }
+
+  /// From here on what compressing a frame takes is in proportion to its bytes.
+  private static let longByteCount = 8 << 10
+
+  /// Whether compressing a frame takes no longer than what it saves.
+  ///
+  /// Beside the system call it takes little for a short frame (decision 0029), and beside the disk
+  /// for any. A long one saves as much of the page cache and of the disk later (decision 0037); one
+  /// in between does not, for want of bytes.
+  private func isWorthCompressing(
+    _ rawByteCount: Int, isSynced: Bool, _ leading: inout Leading
+  ) -> Bool {
+    if rawByteCount <= Compressor.shortByteCount || isSynced { return true }
+    return rawByteCount >= Self.longByteCount && leading.trials.isDue()
   }
 
   /// Compresses the entries at the end of the frame in `scratch` when that saves an eighth.

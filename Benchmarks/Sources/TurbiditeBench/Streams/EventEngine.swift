@@ -24,8 +24,8 @@ protocol EventEngine: AnyObject, Sendable {
 }
 
 protocol EventWriter: AnyObject {
-  /// Appends an event, `count` times; returns when all are acknowledged.
-  func append(_ event: Lent, count: Int) throws
+  /// Appends `count` events, of which `event` gives each; returns when all are acknowledged.
+  func append(_ count: Int, _ event: (Int) -> Lent) throws
 }
 
 protocol EventReader: AnyObject {

@@ -54,16 +54,19 @@ final class NATSEvents: EventEngine {
 
     init(_ connection: NATSConnection) { self.connection = connection }
 
-    func append(_ event: Lent, count: Int) throws {
+    func append(_ count: Int, _ event: (Int) -> Lent) throws {
       let context = connection.context
-      let size = Int32(event.count)
       if count == 1 {
+        let event = event(0)
         return try check(
-          "publish", js_Publish(nil, context, "events", event.baseAddress, size, nil, nil))
+          "publish",
+          js_Publish(nil, context, "events", event.baseAddress, Int32(event.count), nil, nil))
       }
-      for _ in 0..<count {
+      for index in 0..<count {
+        let event = event(index)
         try check(
-          "publish", js_PublishAsync(context, "events", event.baseAddress, size, nil))
+          "publish",
+          js_PublishAsync(context, "events", event.baseAddress, Int32(event.count), nil))
       }
       try check("publish", js_PublishAsyncComplete(context, nil))
     }

@@ -34,8 +34,8 @@ final class RedisEvents: EventEngine {
 
     init(_ connection: RedisConnection) { self.connection = connection }
 
-    func append(_ event: Lent, count: Int) throws {
-      for _ in 0..<count { try connection.send(["XADD", "events", "*", "v"], event) }
+    func append(_ count: Int, _ event: (Int) -> Lent) throws {
+      for index in 0..<count { try connection.send(["XADD", "events", "*", "v"], event(index)) }
       for _ in 0..<count { try connection.reply { _ in } }
     }
   }

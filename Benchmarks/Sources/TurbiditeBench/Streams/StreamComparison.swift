@@ -28,6 +28,31 @@ private struct AppendCase: Hashable {
 private let eventByteCount = 100
 private let roundCount = 3
 
+/// Events of 100 bytes, half compressible, no two alike, made before anything is timed.
+private final class EventPool: @unchecked Sendable {
+  private static let count = 8192
+  private let bytes = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: EventPool.count * eventByteCount, alignment: 8)
+
+  init(seed: Int) {
+    var value = [UInt8](repeating: 0, count: Record.valueByteCount)
+    for index in 0..<EventPool.count {
+      Record.writeValue(seed * EventPool.count + index, version: 0, into: &value)
+      let place = UnsafeMutableRawBufferPointer(
+        rebasing: bytes[index * eventByteCount..<(index + 1) * eventByteCount])
+      place.copyBytes(from: value)
+    }
+  }
+
+  deinit { bytes.deallocate() }
+
+  /// Of any number; those of numbers far from each other are the same.
+  subscript(index: Int) -> Lent {
+    let start = index % EventPool.count * eventByteCount
+    return Lent(rebasing: bytes[start..<start + eventByteCount])
+  }
+}
+
 /// Appends events of 100 bytes for a second in each case, and follows a tail beside one writer.
 ///
 /// Three rounds, in which engines take turns; servers are reached on the loopback interface.
@@ -117,15 +142,15 @@ private func measureAmplification(
 private func append(
   _ trial: AppendCase, to engine: any EventEngine
 ) throws -> (count: Int, seconds: Double) {
+  let pools = (0..<trial.writerCount).map { EventPool(seed: $0) }
   let time = Stopwatch()
   let counts = try onThreads(trial.writerCount) { thread in
     let writer = try engine.writer()
-    var event = [UInt8](repeating: UInt8(thread), count: eventByteCount)
+    let pool = pools[thread]
     var count = 0
     let end = nanoseconds() + 1_000_000_000
     while nanoseconds() < end {
-      event.withUnsafeMutableBytes { $0.storeBytes(of: count, as: Int.self) }
-      try event.withUnsafeBytes { try writer.append($0, count: trial.batchCount) }
+      try writer.append(trial.batchCount) { pool[count + $0] }
       count += trial.batchCount
     }
     return count
@@ -163,7 +188,7 @@ private func follow(
         $0.storeBytes(of: UInt64(number), toByteOffset: 0, as: UInt64.self)
         $0.storeBytes(of: nanoseconds(), toByteOffset: 8, as: UInt64.self)
       }
-      try event.withUnsafeBytes { try writer.append($0, count: 1) }
+      try event.withUnsafeBytes { bytes in try writer.append(1) { _ in bytes } }
       usleep(500)
     }
     return latencies

@@ -37,9 +37,9 @@ final class TurbiditeEvents: EventEngine {
       self.durability = durability
     }
 
-    func append(_ event: Lent, count: Int) throws {
-      for _ in 0..<count {
-        batch.append(value: event.bytes, to: stream)
+    func append(_ count: Int, _ event: (Int) -> Lent) throws {
+      for index in 0..<count {
+        batch.append(value: event(index).bytes, to: stream)
       }
       try store.blocking.commit(&batch, durability: durability)
     }
