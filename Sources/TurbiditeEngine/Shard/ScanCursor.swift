@@ -17,7 +17,7 @@ struct TreeView {
 /// neither needs to know where it came from.
 ///
 /// `key` and `value` are valid until the cursor moves. Not thread-safe.
-final class ScanCursor {
+final class ScanCursor: EntryKeeper {
   private(set) var isValid = false
   private(set) var key = ByteView.empty
   private(set) var value = ByteView.empty
@@ -31,12 +31,10 @@ final class ScanCursor {
   /// Where the caller stops looking: what is deleted beyond is not passed over.
   private let from: [UInt8]?
   private let to: [UInt8]?
-  /// Going forward: the key whose older versions are to be skipped.
+  /// Going forward: older versions of the kept key are to be skipped.
   ///
-  /// Going backward: the current one, as the merge stands before it; and its value.
-  private let keptKey = KeptBytes()
+  /// Going backward, the current entry is kept, as the merge stands before it.
   private var skips = false
-  private let keptValue = KeptBytes()
   private var isForward = true
 
   /// What one tree holds.
@@ -170,14 +168,14 @@ final class ScanCursor {
 
   @inline(__always)
   private func isSkipped(_ candidate: ByteView) -> Bool {
-    candidate.isEqual(to: keptKey.view)
+    candidate.isEqual(to: keptKey)
   }
 
   /// Has the older versions of `key` passed over.
   @inline(__always)
   private func skip(_ key: ByteView) throws(StoreError) {
     skips = true
-    try keptKey.keep(key)
+    try keep(key: key)
   }
 
   private func isCovered(_ key: ByteView, _ tag: Tag) -> Bool {
@@ -190,15 +188,15 @@ final class ScanCursor {
   private func settleBackward() throws(StoreError) {
     passedCount = 0
     while merge.isValid {
-      try keptKey.keep(merge.key)
-      let current = keptKey.view
+      try keep(key: merge.key)
+      let current = keptKey
       var isLive = false
       while merge.isValid, merge.key.isEqual(to: current) {
         if merge.tag.sequence <= sequence {
           isLive = merge.tag.isValue && !isCovered(current, merge.tag)
           if isLive {
-            try keptValue.keep(merge.value)
-            value = keptValue.view
+            try keep(value: merge.value)
+            value = keptValue
           }
         }
         try merge.previous()
