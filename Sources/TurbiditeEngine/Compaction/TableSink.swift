@@ -34,8 +34,6 @@ struct TableSink: ~Copyable {
   private let context: TableSinkContext
   private let tombstones: RangeTombstones
   private var writer: TableWriter?
-  /// `writer` is there.
-  private var isWriting = false
   private var writerNumber: UInt64 = 0
   private let isStream: Bool
   private let partsTombstones: Bool
@@ -63,10 +61,8 @@ struct TableSink: ~Copyable {
   }
 
   mutating func add(_ key: ByteView, _ tag: Tag, _ value: ByteView) throws(StoreError) {
-    if isWriting {
-      if isAtEnd(key) { try finishTable(before: key.bytes()) }
-    }
-    if !isWriting {
+    if isAtEnd(key) { try finishTable(before: key.bytes()) }
+    if writer == nil {
       if partsTombstones { try writeTombstones(before: key.bytes()) }
       try beginTable()
     }
@@ -113,7 +109,7 @@ struct TableSink: ~Copyable {
   ///
   /// It holds what is left of the tombstones, even without an entry.
   mutating func finish() throws(StoreError) {
-    if isWriting { try finishTable(before: nil) }
+    if writer != nil { try finishTable(before: nil) }
     try writeTombstones(before: nil)
     guard !tables.isEmpty, !planted(.skipTableDirectorySync) else { return }
     guard let gone = context.gone else { return try context.fileSystem.syncNames(directory) }
@@ -141,7 +137,6 @@ struct TableSink: ~Copyable {
         store: context.store, fileNumber: writerNumber, keyspace: context.tree.keyspace,
         shard: context.tree.shard),
       options: context.options, replacement: replacement)
-    isWriting = true
   }
 
   /// Ends the table being written, with the tombstones up to its end.
@@ -193,13 +188,11 @@ struct TableSink: ~Copyable {
     lowerBound = end
     isWhole = isLast
     writer = nil
-    isWriting = false
   }
 
   /// Removes what was created; the caller publishes nothing of it.
   mutating func discard() throws(StoreError) {
     writer = nil
-    isWriting = false
     let numbers = createdNumbers
     createdNumbers = []
     tables = []
