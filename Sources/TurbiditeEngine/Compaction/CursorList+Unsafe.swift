@@ -43,22 +43,14 @@ struct CursorList {
     unsafe references[index]._withUnsafeGuaranteedRef { $0.value }
   }
 
-  /// Moves a cursor to the following entry.
+  /// Moves a cursor to the following or to the preceding entry.
   @inline(__always)
-  func advance(_ index: Int) throws(StoreError) {
+  func move(_ index: Int, forward: Bool) throws(StoreError) {
     var failure: StoreError?
     unsafe references[index]._withUnsafeGuaranteedRef { cursor in
-      do throws(StoreError) { try cursor.next() } catch { failure = error }
-    }
-    if let failure { throw failure }
-  }
-
-  /// Moves a cursor to the preceding entry.
-  @inline(__always)
-  func retreat(_ index: Int) throws(StoreError) {
-    var failure: StoreError?
-    unsafe references[index]._withUnsafeGuaranteedRef { cursor in
-      do throws(StoreError) { try cursor.previous() } catch { failure = error }
+      do throws(StoreError) {
+        if forward { try cursor.next() } else { try cursor.previous() }
+      } catch { failure = error }
     }
     if let failure { throw failure }
   }

@@ -64,7 +64,7 @@ final class MergingCursor: EntryCursor {
     if !isForward { try turn(forward: true) }
     isValid = false
     let winner = loser(0)
-    try sources.advance(winner)
+    try sources.move(winner, forward: true)
     replay(winner)
   }
 
@@ -73,7 +73,7 @@ final class MergingCursor: EntryCursor {
     if isForward { try turn(forward: false) }
     isValid = false
     let winner = loser(0)
-    try sources.retreat(winner)
+    try sources.move(winner, forward: false)
     replay(winner)
   }
 

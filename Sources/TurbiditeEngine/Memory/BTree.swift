@@ -203,7 +203,7 @@ final class BTree: @unchecked Sendable {
     {
       // What has no fence on its right skips nothing, so that every key may be compared with it.
       assert(lastLeaf.skip == 0)
-      return append(key, tag, value, made, to: lastLeaf)
+      return insert(key, tag, value, made, into: lastLeaf, at: lastLeaf.count)
     }
     guard var node = Node(bits: root.load(ordering: .relaxed)) else {
       guard let leaf = Node(isLeaf: true, skip: 0, in: arena),
@@ -273,22 +273,12 @@ final class BTree: @unchecked Sendable {
     _ key: ByteView, _ tag: Tag, _ value: ByteView, _ made: EntryPointer?, into leaf: Node,
     at index: Int
   ) -> Bool? {
-    guard let entry = made ?? EntryPointer(key, tag, value, in: arena) else { return nil }
-    leaf.beginChange()
-    leaf.insert(entry, child: nil, at: index)
-    leaf.endChange()
-    return true
-  }
-
-  @inline(__always)
-  private func append(
-    _ key: ByteView, _ tag: Tag, _ value: ByteView, _ made: EntryPointer?, to leaf: Node
-  ) -> Bool? {
+    // Not by `??`, whose right side is a closure that counts the arena.
     var entry = made
     if entry == nil { entry = EntryPointer(key, tag, value, in: arena) }
     guard let entry else { return nil }
     leaf.beginChange()
-    leaf.append(entry, child: nil)
+    leaf.insert(entry, child: nil, at: index)
     leaf.endChange()
     return true
   }

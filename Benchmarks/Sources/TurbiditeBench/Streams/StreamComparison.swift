@@ -28,29 +28,18 @@ private struct AppendCase: Hashable {
 private let eventByteCount = 100
 private let roundCount = 3
 
-/// Events of 100 bytes, half compressible, no two alike, made before anything is timed.
-private final class EventPool: @unchecked Sendable {
-  private static let count = 8192
-  private let bytes = UnsafeMutableRawBufferPointer.allocate(
-    byteCount: EventPool.count * eventByteCount, alignment: 8)
+/// So many events are made before anything is timed, and appended again and again.
+private let poolCount = 8192
 
-  init(seed: Int) {
-    var value = [UInt8](repeating: 0, count: Record.valueByteCount)
-    for index in 0..<EventPool.count {
-      Record.writeValue(seed * EventPool.count + index, version: 0, into: &value)
-      let place = UnsafeMutableRawBufferPointer(
-        rebasing: bytes[index * eventByteCount..<(index + 1) * eventByteCount])
-      place.copyBytes(from: value)
-    }
+/// Events of 100 bytes, half compressible and no two alike, one behind the other.
+private func makeEvents(seed: Int) -> [UInt8] {
+  var value = [UInt8](repeating: 0, count: eventByteCount)
+  var bytes: [UInt8] = []
+  for index in 0..<poolCount {
+    Record.writeValue(seed * poolCount + index, version: 0, into: &value)
+    bytes += value
   }
-
-  deinit { bytes.deallocate() }
-
-  /// Of any number; those of numbers far from each other are the same.
-  subscript(index: Int) -> Lent {
-    let start = index % EventPool.count * eventByteCount
-    return Lent(rebasing: bytes[start..<start + eventByteCount])
-  }
+  return bytes
 }
 
 /// Appends events of 100 bytes for a second in each case, and follows a tail beside one writer.
@@ -142,18 +131,22 @@ private func measureAmplification(
 private func append(
   _ trial: AppendCase, to engine: any EventEngine
 ) throws -> (count: Int, seconds: Double) {
-  let pools = (0..<trial.writerCount).map { EventPool(seed: $0) }
+  let pools = (0..<trial.writerCount).map(makeEvents)
   let time = Stopwatch()
   let counts = try onThreads(trial.writerCount) { thread in
     let writer = try engine.writer()
-    let pool = pools[thread]
-    var count = 0
-    let end = nanoseconds() + 1_000_000_000
-    while nanoseconds() < end {
-      try writer.append(trial.batchCount) { pool[count + $0] }
-      count += trial.batchCount
+    return try pools[thread].withUnsafeBytes { events in
+      var count = 0
+      let end = nanoseconds() + 1_000_000_000
+      while nanoseconds() < end {
+        try writer.append(trial.batchCount) { index in
+          let start = (count + index) % poolCount * eventByteCount
+          return Lent(rebasing: events[start..<start + eventByteCount])
+        }
+        count += trial.batchCount
+      }
+      return count
     }
-    return count
   }
   return (counts.reduce(0, +), time.seconds)
 }
